@@ -1,0 +1,3 @@
+module ostor
+
+go 1.26

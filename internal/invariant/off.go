@@ -1,0 +1,6 @@
+//go:build !invariants && !race
+
+package invariant
+
+// Enabled says whether costly checks run.
+const Enabled = false
