@@ -1,0 +1,74 @@
+# make lists the targets. run and test need Go and make only.
+SHELL   := /bin/bash
+GO      ?= go
+BIN     := bin
+CMDS    := $(notdir $(wildcard cmd/*))
+DIR     ?= ./ostor-data
+PREFIX  ?= /usr/local
+FUZZTIME ?= 30s
+BENCHTIME ?= 2s
+LINT    := $(BIN)/golangci-lint
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test race invariants fuzz crash e2e bench cover lint fmt check install clean
+
+help: ## this list
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+run: build ## serve S3 on http://127.0.0.1:9000 from ./ostor-data (DIR=...)
+	@mkdir -p $(DIR)
+	@exec $(BIN)/ostor serve $(DIR)
+
+build: ## all commands into ./bin
+	@mkdir -p $(BIN)
+	@CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ $(addprefix ./cmd/,$(CMDS))
+
+test: ## all tests, in a few minutes
+	@$(GO) test ./...
+
+race: ## all tests under the race detector
+	@$(GO) test -race -short ./...
+
+invariants: ## all tests with costly internal checks
+	@$(GO) test -tags invariants -short ./...
+
+fuzz: ## each fuzz target for FUZZTIME (30s)
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
+	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; done
+
+crash: ## power cuts at every sync point, I/O errors at every operation, kill -9 under load
+	@OSTOR_CRASH=long $(GO) test -count=1 -timeout 20m -run 'Crash|Kill|NthIO|Fault' ./fsbackend/... ./pools/... ./objserver/... ./nameserver/... ./integration/...
+
+e2e: build ## real S3 clients against real processes, on a FUSE mount and on ostor serve (needs contrib/install-e2e-deps.sh)
+	@OSTOR_E2E=1 OSTOR_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -v -timeout 20m ./integration/e2e/...
+
+bench: build ## the table of docs/benchmarks.md: rates, CPU, fdatasyncs, preads (BENCHTIME=2s)
+	@$(GO) run ./integration/bench -bin $(BIN)/ostor -time $(BENCHTIME)
+
+cover: ## coverage of all packages into coverage.out
+	@$(GO) test -short -coverprofile coverage.out -coverpkg ./... ./... >/dev/null; $(GO) tool cover -func coverage.out | tail -1
+
+$(LINT): internal/tools/go.mod
+	@mkdir -p $(BIN)
+	@cd internal/tools && $(GO) build -o ../../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+lint: $(LINT) ## golangci-lint, built from internal/tools
+	@$(LINT) run ./...
+
+fmt: ## gofmt all files
+	@gofmt -w $$(git ls-files '*.go')
+
+check: ## what CI runs: formatting, vet, lint, tests, the race detector on the concurrent packages, a short fuzz
+	@test -z "$$(gofmt -l $$(git ls-files '*.go') | tee /dev/stderr)"
+	@$(GO) vet ./...
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test
+	@$(GO) test -race -short ./fsbackend/... ./pools/... ./objserver/... ./nameserver/... ./gateway/... ./internal/... ./discovery/...
+
+install: build ## commands into PREFIX/bin (/usr/local)
+	@install -d $(DESTDIR)$(PREFIX)/bin && install $(addprefix $(BIN)/,$(CMDS)) $(DESTDIR)$(PREFIX)/bin/
+
+clean: ## remove what was built
+	@rm -rf $(BIN) coverage.out
