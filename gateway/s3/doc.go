@@ -4,7 +4,7 @@
 //   - body.go, chunked.go: the body of a request, verified while it is read
 //   - checksum.go, crccombine.go, etag.go: digests and how those of parts make that of a whole
 //   - range.go, condition.go: which bytes of an object, and whether at all
-//   - names.go, metadata.go: what may be a bucket's name, a key and metadata
+//   - names.go: what may be the name of a bucket and a key
 //   - signature.go: what a verified signature says; packages sigv4 and sigv2 make it
 //   - decodexml.go, *xml.go: documents of requests and replies
 //
