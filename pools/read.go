@@ -1,0 +1,83 @@
+package pools
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"ostor/internal/checksum"
+	"ostor/internal/cluster"
+	"ostor/internal/fault"
+)
+
+// Read fills b from offset off of a block of object o and verifies it. off is a multiple of ChunkBytes; crcs holds the checksums, 4 bytes each, little
+// endian, of the chunks from off on, at least as many as b has; b ends at the end of a chunk or of the payload. The caller keeps the block busy.
+// It returns a *fault.Corruption when the bytes are not there or not those, with b in an undefined state.
+func (p *Pools) Read(a Addr, o cluster.ObjectID, off int64, b, crcs []byte) error {
+	f, err := p.file(a.FileID)
+	if err != nil {
+		return err
+	}
+	at := f.geo.BlockOffset(a.Pool, a.Block) + off
+	if a.Block >= f.geo.Blocks() && f.damage == nil {
+		return f.corrupt(a, o, at, "a block of the file", "number "+strconv.Itoa(int(a.Block)))
+	}
+	h, err := f.handle(p.opts.FS)
+	if err != nil {
+		if errors.Is(err, fault.Corrupt) {
+			return err
+		}
+		return fault.Wrap(fault.Unavailable, err, "pools: open %s", f.name)
+	}
+	p.n.preads.Add(1)
+	p.n.readBytes.Add(int64(len(b)))
+	short, err := readFull(h, b, at)
+	if err != nil {
+		return fault.Wrap(fault.Unavailable, err, "pools: read %s at %d", f.name, at)
+	}
+	if short {
+		return f.corrupt(a, o, at, strconv.Itoa(len(b))+" bytes", "end of file")
+	}
+	for i := 0; i < len(b); i += ChunkBytes {
+		got := checksum.CRC32C(b[i:min(i+ChunkBytes, len(b))])
+		if want := binary.LittleEndian.Uint32(crcs[i/ChunkBytes*4:]); got != want {
+			return f.corrupt(a, o, at+int64(i), fmt.Sprintf("crc %08x", want), fmt.Sprintf("crc %08x", got))
+		}
+	}
+	return nil
+}
+
+func (f *file) corrupt(a Addr, o cluster.ObjectID, off int64, want, got string) error {
+	return &fault.Corruption{File: f.name, Offset: off, What: "block " + strconv.Itoa(int(a.Block)) + " of object " + o.String(), Want: want, Got: got}
+}
+
+// Header reads the header of a block. ok is false when the block was never written. It returns a *fault.Corruption when it is not the header of that block.
+func (p *Pools) Header(a Addr) (hd Header, ok bool, err error) {
+	f, err := p.file(a.FileID)
+	if err != nil {
+		return hd, false, err
+	}
+	h, err := f.handle(p.opts.FS)
+	if err != nil {
+		if errors.Is(err, fault.Corrupt) {
+			return hd, false, err
+		}
+		return hd, false, fault.Wrap(fault.Unavailable, err, "pools: open %s", f.name)
+	}
+	var b [headerBytes]byte
+	off := f.geo.HeaderOffset(a.Pool, a.Block)
+	p.n.preads.Add(1)
+	short, err := readFull(h, b[:], off)
+	if err != nil {
+		return hd, false, fault.Wrap(fault.Unavailable, err, "pools: read %s at %d", f.name, off)
+	}
+	if short {
+		return hd, false, nil
+	}
+	hd, ok, err = decodeHeader(b[:], p.opts.Service, a)
+	if err != nil {
+		err = &fault.Corruption{File: f.name, Offset: off, What: "header of block " + strconv.Itoa(int(a.Block)), Want: "its header", Got: err.Error()}
+	}
+	return hd, ok, err
+}
