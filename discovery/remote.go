@@ -245,7 +245,7 @@ func call[S, T any](ctx context.Context, r *remote[S], m mode, f func(S) (T, err
 				r.succeeded() // it is an answer
 				return v, err
 			}
-			if refused || kind == fault.Stale {
+			if ctx.Err() == nil && (refused || kind == fault.Stale) {
 				r.drop(s)
 			}
 			if m == once && !refused {
