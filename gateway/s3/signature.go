@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
@@ -14,6 +15,10 @@ type Credential struct {
 	UserID    uint64
 	System    bool // may use the management API
 }
+
+// Lookup returns the credential of an access key. It returns ErrInvalidAccessKeyID for a key that is not there or may not be used: the request then fails with that error
+// after the same work as for a known key. Any other error ends the verification and is returned.
+type Lookup func(ctx context.Context, accessKey string) (Credential, error)
 
 // Signature is a verified signature of a request: the result of packages sigv4 and sigv2. Whoever has one knows that the holder of the credential's secret
 // signed the request's method, path and query at Time, and the headers that Signed reports.
