@@ -224,7 +224,7 @@ func (p *Pools) damaged(id FileID, err error) *file {
 }
 
 func (p *Pools) markRegion(f *file, id RegionID, r RegionRecord) {
-	if f.damage != nil {
+	if f.damage != nil && f.busyBlocks() == 0 { // once a file
 		p.log.Error("pool file is damaged: objects in it cannot be read", logkey.File, f.name, logkey.Error, f.damage.Error())
 	}
 	for i := range f.geo.BlocksPerRegion {
