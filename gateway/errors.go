@@ -1,0 +1,122 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"ostor/gateway/s3"
+	"ostor/internal/fault"
+	"ostor/internal/logkey"
+)
+
+// errorOfKind is the one table from fault kinds to S3 errors. What a kind means can depend on the operation (NotFound is a key to most of them): those operations turn
+// the error into an *s3.Error themselves, and such an error goes out as it is.
+var errorOfKind = map[fault.Kind]*s3.Error{
+	fault.NotFound:         s3.ErrNoSuchKey,
+	fault.Exists:           s3.ErrOperationAborted,
+	fault.Stale:            s3.ErrServiceUnavailable, // ownership of a service is moving
+	fault.Denied:           s3.ErrAccessDenied,
+	fault.Invalid:          s3.ErrInvalidArgument,
+	fault.NoSpace:          s3.ErrInsufficientStorage, // 507: the only class that tells a full disk from a broken one
+	fault.Corrupt:          s3.ErrInternalError,
+	fault.Unavailable:      s3.ErrServiceUnavailable,
+	fault.Internal:         s3.ErrInternalError,
+	fault.Precondition:     s3.ErrPreconditionFailed,
+	fault.NotEmpty:         s3.ErrBucketNotEmpty,
+	fault.NoBucket:         s3.ErrNoSuchBucket,
+	fault.NoUpload:         s3.ErrNoSuchUpload,
+	fault.InvalidPart:      s3.ErrInvalidPart,
+	fault.PartOrder:        s3.ErrInvalidPartOrder,
+	fault.PartTooSmall:     s3.ErrEntityTooSmall,
+	fault.TooLarge:         s3.ErrEntityTooLarge,
+	fault.GuardGone:        s3.ErrServiceUnavailable, // a name server restarted between guard and create: the same request succeeds
+	fault.Truncated:        s3.ErrIncompleteBody,
+	fault.NotSupported:     s3.ErrNotImplemented,
+	fault.MethodNotAllowed: s3.ErrMethodNotAllowed,
+}
+
+// errorFor returns what a client is told about err. An *s3.Error anywhere in the chain decides: the verifying body's error comes back through an object server.
+func errorFor(err error) *s3.Error {
+	if e, ok := errors.AsType[*s3.Error](err); ok {
+		return e
+	}
+	var tooBig *http.MaxBytesError
+	if errors.As(err, &tooBig) {
+		return s3.ErrMaxMessageLengthExceeded
+	}
+	if e, ok := errorOfKind[fault.KindOf(err)]; ok {
+		return e
+	}
+	return s3.ErrInternalError
+}
+
+func invalidArgument(message string) *s3.Error { return s3.ErrInvalidArgument.With(message) }
+
+func invalidRequest(message string) *s3.Error { return s3.ErrInvalidRequest.With(message) }
+
+func notImplemented(what string) *s3.Error {
+	return s3.ErrNotImplemented.With(what + " is not implemented.")
+}
+
+// errCut ends a reply that has begun and cannot be finished: the connection is closed, so that the client sees it short.
+var errCut = errors.New("gateway: the reply was cut off")
+
+// fail sends the error document of err, or cuts the connection when the reply has begun already.
+func (c *call) fail(err error) {
+	e := errorFor(err)
+	if e.Status >= http.StatusInternalServerError && e != s3.ErrNotImplemented && e.Code != s3.ErrNotImplemented.Code {
+		c.g.logFailure(c, e, err)
+	}
+	if c.w.begun() {
+		c.cut = true
+		return
+	}
+	c.clearHeaders()
+	if e.Status == http.StatusServiceUnavailable {
+		c.set("Retry-After", "1")
+	}
+	if e.Status == http.StatusMethodNotAllowed {
+		c.set("Allow", allowedMethods(c.address))
+	}
+	for i := range c.errorHeaders {
+		c.set(c.errorHeaders[i].name, c.errorHeaders[i].value)
+	}
+	if e.Status == http.StatusNotModified {
+		_ = c.replyEmpty(e.Status)
+		return
+	}
+	// A client that still sends a large body may not read the reply before it has sent everything: the connection is closed instead of drained.
+	if c.r.ContentLength > progressBytes && c.body.end.IsZero() {
+		c.set("Connection", "close")
+	}
+	_ = c.replyXMLStatus(e.Status, func(x *s3.XML) {
+		s3.WriteError(x, e.Code, e.Message, c.r.URL.Path, c.id, c.g.hostID)
+	})
+}
+
+// logFailure logs a request that ended in a 5xx: what is damaged or our own mistake is for somebody to act on, the rest passes.
+func (g *Gateway) logFailure(c *call, e *s3.Error, err error) {
+	level := slog.LevelWarn
+	switch fault.KindOf(err) {
+	case fault.Corrupt, fault.Internal, fault.Other:
+		level = slog.LevelError
+	}
+	if c.r.Context().Err() != nil {
+		level = slog.LevelDebug // the client left
+	}
+	g.log.Log(context.WithoutCancel(c.r.Context()), level, "a request failed", slog.String(logkey.RequestID, c.id), slog.String("operation", c.op.String()),
+		slog.String(logkey.Bucket, c.address.bucket), slog.String(logkey.Key, c.address.key), slog.Int(logkey.Status, e.Status), slog.Any(logkey.Error, err))
+}
+
+// allowedMethods lists the methods of a resource without sub-resource, for the Allow header.
+func allowedMethods(a address) string {
+	switch {
+	case a.bucket == "":
+		return "GET"
+	case a.key == "":
+		return "GET, HEAD, PUT, POST, DELETE"
+	}
+	return "GET, HEAD, PUT, POST, DELETE"
+}

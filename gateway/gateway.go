@@ -1,0 +1,243 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ostor/gateway/s3"
+	"ostor/gateway/sigv4"
+	"ostor/internal/cluster"
+	"ostor/internal/fault"
+	"ostor/internal/logkey"
+)
+
+// Accounts finds the user and secret of an access key. It returns s3.ErrInvalidAccessKeyID when there is none, or it may not be used.
+type Accounts interface {
+	Lookup(ctx context.Context, accessKey string) (s3.Credential, error)
+}
+
+// Limits bound what clients can make a gateway do at once.
+type Limits struct {
+	Requests int // answered at the same time; more get 503 SlowDown. 0 = 1024
+}
+
+// Options configure a [Gateway].
+type Options struct {
+	Topology  cluster.Topology      // required
+	Accounts  Accounts              // required
+	Domains   []string              // names under which buckets are virtual hosts (bucket.domain); none: path style only
+	Region    string                // of new buckets and in signatures; "" = us-east-1
+	Clock     func() time.Time      // nil = time.Now
+	Limits    Limits                //
+	Logger    *slog.Logger          // nil = none
+	AccessLog *slog.Logger          // one record per request at level Debug; nil = none
+	Metrics   prometheus.Registerer // nil = not exported
+	ServiceID cluster.ServiceID     // of this gateway: the first half of its request ids
+}
+
+const (
+	defaultRegion   = "us-east-1"
+	defaultRequests = 1024
+)
+
+// Gateway answers S3 requests. It is an http.Handler, safe for concurrent use, and keeps no state that another gateway would need.
+type Gateway struct {
+	topology  cluster.Topology
+	lookup    s3.Lookup
+	verifier  *sigv4.Verifier
+	domains   []string // lower case, longest first
+	region    string
+	clock     func() time.Time
+	log       *slog.Logger
+	accessLog *slog.Logger
+	metrics   *metrics
+	router    *mux.Router
+	serviceID cluster.ServiceID
+	buckets   bucketCache
+
+	hostID       string // x-amz-id-2: which process answered
+	hostIDHeader []string
+	requestBase  uint64
+	requests     atomic.Uint64
+	slots        int64
+	inFlight     atomic.Int64
+}
+
+var _ http.Handler = (*Gateway)(nil)
+
+// New returns a Gateway. It returns fault.Invalid when a required option is missing or a domain is not a host name, and the registerer's error for metrics that are registered already.
+func New(o Options) (*Gateway, error) {
+	if o.Topology == nil || o.Accounts == nil {
+		return nil, fault.New(fault.Invalid, "gateway: Topology and Accounts are required")
+	}
+	g := &Gateway{
+		topology: o.Topology, lookup: o.Accounts.Lookup, region: o.Region, clock: o.Clock, log: o.Logger, accessLog: o.AccessLog, serviceID: o.ServiceID,
+		requestBase: rand.Uint64(), slots: int64(o.Limits.Requests),
+	}
+	if g.region == "" {
+		g.region = defaultRegion
+	}
+	if g.clock == nil {
+		g.clock = time.Now
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	if g.slots == 0 {
+		g.slots = defaultRequests
+	}
+	for _, d := range o.Domains {
+		d = strings.ToLower(strings.Trim(d, "."))
+		if d == "" || strings.ContainsAny(d, "/:@ ") {
+			return nil, fault.New(fault.Invalid, "gateway: %q is not a domain", d)
+		}
+		g.domains = append(g.domains, d)
+	}
+	slices.SortFunc(g.domains, func(a, b string) int { return len(b) - len(a) })
+	g.hostID = g.serviceID.String() + "-" + cluster.HostID(g.requestBase).String()
+	g.hostIDHeader = []string{g.hostID}
+	g.verifier = sigv4.New(sigv4.Options{Region: g.region})
+	var err error
+	if g.metrics, err = newMetrics(o.Metrics); err != nil {
+		return nil, err
+	}
+	// The router knows the coarse services of the endpoint; what no service claims is S3. It must neither clean nor decode paths: keys are opaque.
+	g.router = mux.NewRouter().SkipClean(true).UseEncodedPath()
+	g.router.MatcherFunc(func(*http.Request, *mux.RouteMatch) bool { return true }).HandlerFunc(g.serveS3)
+	return g, nil
+}
+
+// ServeHTTP answers one request.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// The match is asked for directly: mux's own ServeHTTP copies the request twice to carry variables that no route here has.
+	var match mux.RouteMatch
+	if !g.router.Match(r, &match) {
+		http.NotFound(w, r)
+		return
+	}
+	match.Handler.ServeHTTP(w, r)
+}
+
+// serveS3 answers one S3 request, whatever happens in between: counted, logged, with a request id, and cut off when its reply cannot be completed.
+func (g *Gateway) serveS3(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	c := &call{g: g, r: r, id: g.newRequestID()}
+	c.w = &response{ResponseWriter: w, now: time.Now}
+	c.body = bodyReader{ReadCloser: r.Body, now: time.Now}
+	r.Body = &c.body
+	c.standardHeaders()
+
+	g.metrics.inFlight.Inc()
+	busy := g.inFlight.Add(1)
+	defer func() {
+		g.inFlight.Add(-1)
+		g.metrics.inFlight.Dec()
+		if c.release != nil {
+			c.release()
+		}
+		g.finish(c, start)
+		if c.cut {
+			panic(http.ErrAbortHandler) // net/http closes the connection and logs nothing
+		}
+	}()
+	defer c.recoverPanic()
+	if busy > g.slots {
+		g.metrics.shed.Inc()
+		c.fail(s3.ErrSlowDown)
+		return
+	}
+	if err := g.serve(c); err != nil {
+		c.fail(err)
+	}
+}
+
+// serve is the request from top to bottom: parse, authenticate, find the bucket, authorise, do it.
+func (g *Gateway) serve(c *call) error {
+	var err error
+	if c.address, err = g.addressOf(c.r); err != nil {
+		return err
+	}
+	if c.query, err = parseQuery(c.r.URL.RawQuery); err != nil {
+		return err
+	}
+	if c.op, err = operationOf(c.r, c.address, c.query); err != nil {
+		return err
+	}
+	if err := c.authenticate(); err != nil {
+		return err
+	}
+	if c.op == opNotImplemented {
+		return s3.ErrNotImplemented
+	}
+	ctx := c.r.Context()
+	if err := c.enter(ctx); err != nil {
+		return err
+	}
+	err = handlers[c.op](g, c)
+	if err == nil || c.w.begun() || c.bkt == nil || !errors.Is(err, fault.NoBucket) {
+		return err
+	}
+	if err := c.renewBucket(ctx); err != nil {
+		return err
+	}
+	c.clearHeaders()
+	return handlers[c.op](g, c)
+}
+
+// recoverPanic turns a panic of a handler, which is a bug, into an InternalError of one request.
+func (c *call) recoverPanic() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	if p == http.ErrAbortHandler { //nolint:errorlint // the sentinel itself
+		c.cut = true
+		return
+	}
+	c.g.metrics.panics.Inc()
+	c.g.log.Error("a request panicked", slog.String(logkey.RequestID, c.id), slog.String("operation", c.op.String()), slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	if !c.w.begun() {
+		c.set("Connection", "close")
+	}
+	c.panicked = true
+	c.fail(fault.New(fault.Internal, "panic"))
+}
+
+// finish counts and logs a request.
+func (g *Gateway) finish(c *call, start time.Time) {
+	w := c.w
+	now := w.first
+	if now.IsZero() {
+		now = time.Now() // cut off before a reply
+	}
+	asked := start
+	if !c.body.end.IsZero() {
+		asked = c.body.end
+	}
+	if c.cut && c.r.Context().Err() != nil {
+		g.metrics.cancelled.Inc()
+	}
+	status := w.status
+	if status == 0 {
+		status = http.StatusInternalServerError
+	}
+	g.metrics.observe(c.op, status, max(now.Sub(asked), 0), c.body.n, w.bytes)
+	if g.accessLog == nil || !g.accessLog.Enabled(context.Background(), slog.LevelDebug) {
+		return
+	}
+	g.accessLog.LogAttrs(context.Background(), slog.LevelDebug, "request",
+		slog.String(logkey.RequestID, c.id), slog.String(logkey.Method, c.r.Method), slog.String("operation", c.op.String()), slog.String(logkey.User, c.who.user.String()),
+		slog.String(logkey.Bucket, c.bucket), slog.String(logkey.Key, c.key), slog.Int(logkey.Status, status), slog.Int64(logkey.Bytes, w.bytes), slog.Int64("received", c.body.n),
+		slog.Duration(logkey.Duration, time.Since(start)), slog.String(logkey.Addr, c.r.RemoteAddr))
+}

@@ -1,0 +1,231 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"ostor/gateway/s3"
+	"ostor/internal/cluster"
+	"ostor/internal/fault"
+	"ostor/internal/logkey"
+)
+
+const maxListBuckets = 10000
+
+// listBuckets answers ListBuckets: the caller's buckets by name, from all name servers.
+func (g *Gateway) listBuckets(c *call) error {
+	limit, err := c.query.count("max-buckets", maxListBuckets, maxListBuckets)
+	if err != nil {
+		return err
+	}
+	if limit == 0 {
+		return invalidArgument("Argument max-buckets must be an integer between 1 and 10000")
+	}
+	r := cluster.ListBucketsRequest{Owner: c.who.user, Prefix: c.query.get("prefix"), Limit: limit}
+	if c.query.has("continuation-token") {
+		if r.After, err = decodeToken(c.query.get("continuation-token")); err != nil {
+			return err
+		}
+	}
+	region := c.query.get("bucket-region")
+	servers, err := g.topology.NameServers()
+	if err != nil {
+		return err
+	}
+	var all []cluster.Bucket
+	more := false
+	for _, ns := range servers {
+		page, err := listBucketsOf(c.r.Context(), ns, r)
+		if err != nil {
+			return err
+		}
+		all = append(all, page.Buckets...)
+		more = more || page.More
+	}
+	slices.SortFunc(all, func(a, b cluster.Bucket) int { return strings.Compare(a.Name, b.Name) })
+	if len(all) > limit {
+		all, more = all[:limit], true
+	}
+	result := s3.ListBucketsResult{Owner: c.owner(c.who.user), Prefix: r.Prefix}
+	if more && len(all) > 0 {
+		result.NextToken = encodeToken(all[len(all)-1].Name)
+	}
+	for i := range all {
+		if loc := g.locationOf(&all[i]); region == "" || region == loc {
+			result.Buckets = append(result.Buckets, s3.ListedBucket{Name: all[i].Name, Created: all[i].Created, Region: loc})
+		}
+	}
+	return c.replyXML(result.Write)
+}
+
+// listBucketsOf collects r.Limit buckets of one name server, in pages of what a server gives at once.
+func listBucketsOf(ctx context.Context, ns cluster.NameServer, r cluster.ListBucketsRequest) (cluster.BucketPage, error) {
+	var out cluster.BucketPage
+	limit := r.Limit
+	for {
+		r.Limit = min(limit-len(out.Buckets), 1000)
+		page, err := ns.ListBuckets(ctx, r)
+		if err != nil {
+			return out, err
+		}
+		out.Buckets, out.More = append(out.Buckets, page.Buckets...), page.More
+		if !page.More || len(page.Buckets) == 0 || len(out.Buckets) >= limit {
+			return out, nil
+		}
+		r.After = page.Buckets[len(page.Buckets)-1].Name
+	}
+}
+
+// createBucket answers CreateBucket. Creating a bucket that one owns already succeeds in us-east-1 and is BucketAlreadyOwnedByYou elsewhere, as in S3.
+func (g *Gateway) createBucket(c *call) error {
+	if err := s3.CheckBucketName(c.bucket); err != nil {
+		return err
+	}
+	if err := refuseHeaders(c.r.Header, refusedHeaders); err != nil {
+		return err
+	}
+	location, err := g.locationConstraint(c)
+	if err != nil {
+		return err
+	}
+	ns, err := g.topology.NameServerOfBucket(c.bucket)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := committing(c.r.Context())
+	defer cancel()
+	b := cluster.Bucket{Name: c.bucket, ID: cluster.BucketID(cluster.RandomID()), Owner: c.who.user, Created: g.clock().UTC().Truncate(time.Millisecond), Location: location}
+	existing, err := ns.CreateBucket(ctx, b)
+	switch {
+	case fault.KindOf(err) == fault.Exists && existing.Owner != c.who.user:
+		return s3.ErrBucketAlreadyExists
+	case fault.KindOf(err) == fault.Exists && g.region != defaultRegion:
+		return s3.ErrBucketAlreadyOwnedByYou
+	case fault.KindOf(err) == fault.Exists:
+	case err != nil:
+		return err
+	}
+	g.buckets.forget(c.bucket)
+	c.set("Location", "/"+c.bucket)
+	return c.replyEmpty(http.StatusOK)
+}
+
+// locationConstraint reads the body of CreateBucket and returns the bucket's location.
+func (g *Gateway) locationConstraint(c *call) (string, error) {
+	if acl := c.header("X-Amz-Acl"); acl != "" && acl != "private" {
+		return "", notImplemented("The canned ACL " + acl)
+	}
+	if c.header("X-Amz-Bucket-Object-Lock-Enabled") == "true" {
+		return "", notImplemented("Object lock")
+	}
+	if o := c.header("X-Amz-Object-Ownership"); o != "" && o != "BucketOwnerEnforced" {
+		return "", notImplemented("The object ownership " + o)
+	}
+	body, err := c.wholeBody(maxSmallXML)
+	if err != nil || len(body) == 0 {
+		return g.region, err
+	}
+	var conf s3.CreateBucketConfiguration
+	if err := s3.DecodeXML(strings.NewReader(string(body)), maxSmallXML, &conf); err != nil {
+		return "", err
+	}
+	if conf.Location != nil || conf.Bucket != nil || conf.Tags != nil {
+		return "", notImplemented("This element of CreateBucketConfiguration")
+	}
+	if l := conf.LocationConstraint; l == "" || l == g.region {
+		return g.region, nil
+	}
+	return "", s3.ErrInvalidLocationConstraint
+}
+
+// locationOf returns a bucket's region: that of a bucket made before there were locations is the gateway's.
+func (g *Gateway) locationOf(b *cluster.Bucket) string {
+	if b.Location != "" {
+		return b.Location
+	}
+	return g.region
+}
+
+// headBucket answers HeadBucket. The record was read from the name server for this request.
+func (g *Gateway) headBucket(c *call) error {
+	c.set("x-amz-bucket-region", g.locationOf(c.bkt))
+	c.set("x-amz-access-point-alias", "false")
+	c.set("Content-Type", "application/xml")
+	return c.replyEmpty(http.StatusOK)
+}
+
+func (g *Gateway) getBucketLocation(c *call) error {
+	return c.replyXML(func(x *s3.XML) { s3.WriteLocation(x, g.locationOf(c.bkt)) })
+}
+
+func (g *Gateway) getBucketVersioning(c *call) error {
+	status := ""
+	switch c.bkt.Versioning {
+	case cluster.VersioningEnabled:
+		status = "Enabled"
+	case cluster.VersioningSuspended:
+		status = "Suspended"
+	}
+	return c.replyXML(func(x *s3.XML) { s3.WriteVersioning(x, status) })
+}
+
+// getBucketACL answers GetBucketAcl: a bucket is its owner's alone.
+func (g *Gateway) getBucketACL(c *call) error {
+	return c.replyXML(func(x *s3.XML) { s3.WriteOwnerACL(x, c.owner(c.bkt.Owner)) })
+}
+
+// deleteBucket answers DeleteBucket: seal the bucket on every name server, so that no write can slip in behind the check that it is empty, and then remove its
+// record. That removal is the point of no return. A refused seal is taken back everywhere. A gateway that dies in between leaves the bucket sealed on some
+// servers, refusing writes there; deleting it again completes it.
+func (g *Gateway) deleteBucket(c *call) error {
+	servers, err := g.topology.NameServers()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := committing(c.r.Context())
+	defer cancel()
+	for i, ns := range servers {
+		if err := ns.SealBucket(ctx, c.bkt.ID, false); err != nil {
+			g.unseal(ctx, servers[:i+1], c.bucket, c.bkt.ID)
+			return err
+		}
+	}
+	g.buckets.forget(c.bucket)
+	ns, err := g.topology.NameServerOfBucket(c.bucket)
+	if err != nil {
+		g.unseal(ctx, servers, c.bucket, c.bkt.ID)
+		return err
+	}
+	if err := ns.DeleteBucket(ctx, c.bucket, c.bkt.ID); err != nil {
+		// Unavailable: it may be gone. Then the seals must stay, and if it is not gone they keep it empty until it is deleted again.
+		if k := fault.KindOf(err); k != fault.Unavailable && k != fault.NoBucket {
+			g.unseal(ctx, servers, c.bucket, c.bkt.ID)
+		}
+		return err
+	}
+	g.buckets.forget(c.bucket)
+	return c.replyEmpty(http.StatusNoContent)
+}
+
+// unseal takes seals back, also on the server whose answer is not known. If another request deleted the bucket meanwhile, over seals of which some were taken back here,
+// the seals are put again: nothing may be written to a bucket that has no record.
+func (g *Gateway) unseal(ctx context.Context, servers []cluster.NameServer, name string, id cluster.BucketID) {
+	for _, ns := range servers {
+		if err := ns.UnsealBucket(ctx, id); err != nil {
+			g.log.Error("a bucket stays sealed on a name server: delete it again", slog.String(logkey.Bucket, name), slog.Any(logkey.Error, err))
+		}
+	}
+	b, err := g.freshBucket(ctx, name)
+	if (err == nil && b.ID == id) || (err != nil && fault.KindOf(err) != fault.NoBucket) {
+		return
+	}
+	for _, ns := range servers {
+		if err := ns.SealBucket(ctx, id, true); err != nil {
+			g.log.Error("a deleted bucket could not be sealed again on a name server", slog.String(logkey.Bucket, name), slog.Any(logkey.Error, err))
+		}
+	}
+}

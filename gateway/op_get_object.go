@@ -1,0 +1,272 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"ostor/gateway/s3"
+	"ostor/internal/cluster"
+	"ostor/internal/fault"
+)
+
+// readTries bounds how often a read starts over because its object was replaced and freed between lookup and read.
+const readTries = 4
+
+// getObject answers GetObject and HeadObject (API reference): ranges, parts, conditions, response-* overrides.
+//
+// Nothing is sent before the first bytes were read and verified, so an object that was replaced in between is looked up again, and a damaged one is an error and not a broken reply.
+func (g *Gateway) getObject(c *call) error {
+	r := cluster.LookupRequest{Bucket: c.bkt.ID, Key: c.key}
+	versioned := c.query.has("versionId")
+	if versioned {
+		if err := parseVersion(c.query.get("versionId"), &r); err != nil {
+			return err
+		}
+	}
+	ns, err := c.names()
+	if err != nil {
+		return err
+	}
+	ctx := c.r.Context()
+	var last cluster.Link
+	for try := 1; ; try++ {
+		e, err := ns.Lookup(ctx, r)
+		if err != nil {
+			return missingKey(err, versioned)
+		}
+		if e.DeleteMarker {
+			return c.deleteMarker(&e, versioned)
+		}
+		err = g.sendObject(ctx, c, &e)
+		if err == nil || c.w.begun() || fault.KindOf(err) != fault.NotFound || try == readTries {
+			if err != nil && fault.KindOf(err) == fault.NotFound {
+				return fault.Wrap(fault.Corrupt, err, "the content of an object is not there")
+			}
+			return err
+		}
+		if try > 1 && e.Content == last {
+			return fault.Wrap(fault.Corrupt, err, "the content of an object is not there")
+		}
+		last = e.Content
+		c.clearHeaders()
+	}
+}
+
+// deleteMarker answers a read of a delete marker: 404 as the current version, 405 by its id.
+func (c *call) deleteMarker(e *cluster.Entry, byVersion bool) error {
+	c.errorHeader("x-amz-delete-marker", "true")
+	c.errorHeader("x-amz-version-id", versionID(e))
+	if !byVersion {
+		return s3.ErrNoSuchKey
+	}
+	c.errorHeader("Last-Modified", lastModified(e.Modified))
+	return s3.ErrMethodNotAllowed
+}
+
+// sendObject replies with one version of an object.
+func (g *Gateway) sendObject(ctx context.Context, c *call, e *cluster.Entry) error {
+	if err := c.readConditions(e); err != nil {
+		return err
+	}
+	rng, partial, err := g.askedRange(ctx, c, e)
+	if err != nil {
+		if e := errorFor(err); e.Status == http.StatusRequestedRangeNotSatisfiable {
+			c.errorHeader("Accept-Ranges", "bytes")
+		}
+		return err
+	}
+	c.objectHeaders(e)
+	if err := c.responseOverrides(); err != nil {
+		return err
+	}
+	status := http.StatusOK
+	if partial {
+		status = http.StatusPartialContent
+		c.set("Content-Range", contentRange(rng, e.Size))
+	} else if strings.EqualFold(c.header("X-Amz-Checksum-Mode"), "ENABLED") {
+		c.checksumHeaders(e.Checksum, int(e.PartCount))
+	}
+	c.set("Content-Length", strconv.FormatInt(rng.Length, 10))
+	if c.r.Method == http.MethodHead || rng.Length == 0 {
+		c.w.WriteHeader(status)
+		return nil
+	}
+	if rng.Length > progressBytes {
+		c.w.progress.begin(c.w.ResponseWriter)
+	}
+	out := bodyWriter{c.w, status}
+	if err := g.readContent(ctx, c.bkt.ID, e, rng.Offset, rng.Length, &out); err != nil {
+		return fmt.Errorf("gateway: send %d bytes from %d of %d: %w", rng.Length, rng.Offset, e.Size, err)
+	}
+	return nil
+}
+
+// bodyWriter begins the reply with its first bytes.
+type bodyWriter struct {
+	w      *response
+	status int
+}
+
+func (b *bodyWriter) Write(p []byte) (int, error) {
+	if !b.w.begun() {
+		b.w.WriteHeader(b.status)
+	}
+	return b.w.Write(p)
+}
+
+// readConditions evaluates If-Match and its kin. A 304 carries the headers that a cache wants to refresh.
+func (c *call) readConditions(e *cluster.Entry) error {
+	cond := s3.ParseConditions(c.r.Header)
+	if cond.IsZero() {
+		return nil
+	}
+	err := cond.EvaluateRead(e.ETag, e.Modified)
+	if err == nil {
+		return nil
+	}
+	if errorFor(err).Status == http.StatusNotModified {
+		c.errorHeader("ETag", s3.QuoteETag(e.ETag))
+		c.errorHeader("Last-Modified", lastModified(e.Modified))
+		for _, h := range e.Headers {
+			if h.Name == "cache-control" || h.Name == "expires" {
+				c.errorHeader(canonicalSystemHeader(h.Name), h.Value)
+			}
+		}
+	}
+	return err
+}
+
+// askedRange returns the bytes that a request wants: those of its Range header, of its partNumber, or all. Of an empty object all is a Range of length 0.
+func (g *Gateway) askedRange(ctx context.Context, c *call, e *cluster.Entry) (rng s3.Range, partial bool, err error) {
+	header := c.header("Range")
+	if v, ok := c.query.lookup("partNumber"); ok {
+		if header != "" {
+			return rng, false, invalidRequest("Cannot specify both Range header and partNumber query parameter")
+		}
+		n, err := parsePartNumber(v)
+		if err != nil {
+			return rng, false, err
+		}
+		rng, err := g.partRange(ctx, c, e, n)
+		return rng, true, err
+	}
+	if header != "" {
+		rng, partial, err = s3.ParseRange(header, e.Size)
+		if err != nil || partial {
+			return rng, partial, err
+		}
+	}
+	return s3.Range{Length: e.Size}, false, nil
+}
+
+// partRange returns where part n of an object lies. An object that was not uploaded in parts is its own part 1.
+func (g *Gateway) partRange(ctx context.Context, c *call, e *cluster.Entry, n int32) (s3.Range, error) {
+	if e.PartCount == 0 {
+		if n != 1 {
+			return s3.Range{}, s3.ErrInvalidPartNumber
+		}
+		return s3.Range{Length: e.Size}, nil
+	}
+	ns, err := c.names()
+	if err != nil {
+		return s3.Range{}, err
+	}
+	for offset := int64(0); offset < e.Size; {
+		parts, err := ns.Parts(ctx, c.bkt.ID, e.Key, e.Table, offset, 0)
+		if err != nil {
+			return s3.Range{}, err
+		}
+		if len(parts) == 0 {
+			break
+		}
+		for i := range parts {
+			p := &parts[i]
+			if p.Number == n {
+				c.set("x-amz-mp-parts-count", strconv.Itoa(int(e.PartCount)))
+				return s3.Range{Offset: p.Offset, Length: p.Size}, nil
+			}
+			offset = p.Offset + p.Size
+		}
+		if parts[len(parts)-1].Number > n {
+			break
+		}
+	}
+	return s3.Range{}, s3.ErrInvalidPartNumber
+}
+
+// parsePartNumber reads a part number, 1 to MaxParts.
+func parsePartNumber(v string) (int32, error) {
+	n, err := strconv.ParseUint(v, 10, 31)
+	if err != nil || n < 1 || n > cluster.MaxParts {
+		return 0, invalidArgument("Part number must be an integer between 1 and 10000, inclusive")
+	}
+	return int32(n), nil
+}
+
+func contentRange(r s3.Range, size int64) string {
+	b := make([]byte, 0, 64)
+	b = append(b, "bytes "...)
+	b = strconv.AppendInt(b, r.Offset, 10)
+	b = append(b, '-')
+	b = strconv.AppendInt(b, r.Offset+r.Length-1, 10)
+	b = append(b, '/')
+	return string(strconv.AppendInt(b, size, 10))
+}
+
+// overrides are the query parameters that replace headers of the reply (GetObject, "Overriding response header values").
+var overrides = []struct{ param, header string }{
+	{"response-cache-control", "Cache-Control"},
+	{"response-content-disposition", "Content-Disposition"},
+	{"response-content-encoding", "Content-Encoding"},
+	{"response-content-language", "Content-Language"},
+	{"response-content-type", "Content-Type"},
+	{"response-expires", "Expires"},
+}
+
+// responseOverrides sets the headers that a signed request asks for. An anonymous one may not: it would make the store serve any bytes as any type.
+func (c *call) responseOverrides() error {
+	if len(c.query) == 0 {
+		return nil
+	}
+	for _, o := range overrides {
+		v, ok := c.query.lookup(o.param)
+		if !ok || v == "" {
+			continue
+		}
+		if c.who.anonymous {
+			return invalidRequest("Request specific response headers cannot be used for anonymous GET requests.")
+		}
+		if strings.ContainsFunc(v, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			return invalidArgument("The value of " + o.param + " has control characters.")
+		}
+		c.set(o.header, v)
+	}
+	return nil
+}
+
+// getObjectACL answers GetObjectAcl: an object is its owner's alone.
+func (g *Gateway) getObjectACL(c *call) error {
+	r := cluster.LookupRequest{Bucket: c.bkt.ID, Key: c.key}
+	versioned := c.query.has("versionId")
+	if versioned {
+		if err := parseVersion(c.query.get("versionId"), &r); err != nil {
+			return err
+		}
+	}
+	ns, err := c.names()
+	if err != nil {
+		return err
+	}
+	e, err := ns.Lookup(c.r.Context(), r)
+	if err != nil {
+		return missingKey(err, versioned)
+	}
+	if e.DeleteMarker {
+		return c.deleteMarker(&e, versioned)
+	}
+	c.versionHeader(&e)
+	return c.replyXML(func(x *s3.XML) { s3.WriteOwnerACL(x, c.owner(e.Owner)) })
+}

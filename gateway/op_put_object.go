@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"ostor/gateway/s3"
+	"ostor/internal/cluster"
+)
+
+// putObject answers PutObject (API reference). Order: the bytes are durable under a guard and verified to their end, then the name is committed, then the reply.
+// The point of no return is CreateEntry.
+func (g *Gateway) putObject(c *call) error {
+	m, err := c.writeMetadata()
+	if err != nil {
+		return err
+	}
+	cond, err := c.writeCondition()
+	if err != nil {
+		return err
+	}
+	body, err := c.openBody(cluster.MaxPutBytes)
+	if err != nil {
+		return err
+	}
+	if err := c.computeChecksum(body); err != nil {
+		return err
+	}
+	to, err := g.contentOf(c, 0)
+	if err != nil {
+		return err
+	}
+	ctx := c.r.Context()
+	link, err := g.storeBody(ctx, c, to, body)
+	if err != nil {
+		return err
+	}
+	e := cluster.Entry{
+		Key: c.key, Modified: g.modified(), Owner: c.who.user, Size: body.Size(), ETag: body.ETag(), Content: link,
+		Headers: m.headers, UserMeta: m.user, Checksum: storedChecksum(body.Checksum()),
+	}
+	e, err = g.createEntry(ctx, to, cluster.CreateEntryRequest{Bucket: c.bkt.ID, Versioning: c.bkt.Versioning, Entry: e, Condition: cond})
+	if err != nil {
+		return err
+	}
+	c.set("ETag", s3.QuoteETag(e.ETag))
+	c.checksumHeaders(e.Checksum, 0)
+	c.versionHeader(&e)
+	return c.replyEmpty(http.StatusOK)
+}
+
+// computeChecksum asks for the checksum that x-amz-checksum-algorithm names, unless the client sent one.
+func (c *call) computeChecksum(body *s3.Body) error {
+	v := c.header("X-Amz-Checksum-Algorithm")
+	if v == "" {
+		return nil
+	}
+	a, err := s3.ParseChecksumAlgorithm(v)
+	if err != nil {
+		return err
+	}
+	return body.Compute(a)
+}
+
+// contentOf returns where the bytes of the request's object, or of one of its parts, are named.
+func (g *Gateway) contentOf(c *call, part int32) (content, error) {
+	ns, err := c.names()
+	return content{ns, c.bkt.ID, c.key, part}, err
+}
+
+// modified returns the time of a new version. Names are ordered by version, not by it.
+func (g *Gateway) modified() time.Time { return g.clock().UTC().Truncate(time.Millisecond) }
+
+// storeBody makes a body durable and returns its link. A small one is read and verified as a whole first, so a bad one never reaches a server; it is kept for the
+// request's second attempt. A large one streams, and its own io.EOF, which comes only when it is verified, makes the object.
+func (g *Gateway) storeBody(ctx context.Context, c *call, to content, body *s3.Body) (cluster.Link, error) {
+	if body.Size() > smallBodyBytes {
+		return g.storeStream(ctx, to, body.Size(), body)
+	}
+	if c.release == nil {
+		buf, release := smallBuffer(body.Size())
+		c.release = release
+		var err error
+		if c.small, err = body.ReadAll(buf); err != nil {
+			return cluster.Link{}, err
+		}
+	}
+	return g.storeBytes(ctx, to, c.small)
+}
+
+// createEntry names an object whose content is durable. When that fails the content's guard is dropped.
+func (g *Gateway) createEntry(ctx context.Context, to content, r cluster.CreateEntryRequest) (cluster.Entry, error) {
+	if err := ctx.Err(); err != nil { // the client left in time
+		g.dropGuard(ctx, to, r.Entry.Content)
+		return cluster.Entry{}, err
+	}
+	commit, cancel := committing(ctx)
+	defer cancel()
+	e, err := to.ns.CreateEntry(commit, r)
+	if err != nil {
+		g.dropGuard(ctx, to, r.Entry.Content)
+		return cluster.Entry{}, err
+	}
+	return e, nil
+}

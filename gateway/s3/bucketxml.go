@@ -1,0 +1,78 @@
+package s3
+
+import "time"
+
+// ListedBucket is one bucket of ListBuckets.
+type ListedBucket struct {
+	Name    string
+	Created time.Time
+	Region  string // "" = left out
+}
+
+// ListBucketsResult is the reply of ListBuckets.
+type ListBucketsResult struct {
+	Owner     Owner
+	Buckets   []ListedBucket // sorted by name
+	Prefix    string         // as asked; "" = left out
+	NextToken string         // "" = this is the last page
+}
+
+// Write writes the document.
+func (r *ListBucketsResult) Write(x *XML) {
+	x.Begin("ListAllMyBucketsResult")
+	x.Owner("Owner", r.Owner)
+	x.Open("Buckets")
+	for i := range r.Buckets {
+		b := &r.Buckets[i]
+		x.Open("Bucket")
+		x.Text("Name", b.Name)
+		x.Time("CreationDate", b.Created)
+		x.Optional("BucketRegion", b.Region)
+		x.Close("Bucket")
+	}
+	x.Close("Buckets")
+	x.Optional("ContinuationToken", r.NextToken)
+	x.Optional("Prefix", r.Prefix)
+	x.Close("ListAllMyBucketsResult")
+}
+
+// CreateBucketConfiguration is the request body of CreateBucket. Location, Bucket and Tags are there so that what this server does not have is
+// seen and refused.
+type CreateBucketConfiguration struct {
+	LocationConstraint string    `xml:"LocationConstraint"`
+	Location           *struct{} `xml:"Location"`
+	Bucket             *struct{} `xml:"Bucket"`
+	Tags               *struct{} `xml:"Tags"`
+}
+
+// WriteLocation writes the reply of GetBucketLocation. The location of the default region us-east-1 is empty, as in S3.
+func WriteLocation(x *XML, region string) {
+	x.Begin("LocationConstraint")
+	if region != "us-east-1" {
+		x.b = appendText(x.b, region)
+	}
+	x.Close("LocationConstraint")
+}
+
+// WriteVersioning writes the reply of GetBucketVersioning; status is "", Enabled or Suspended.
+func WriteVersioning(x *XML, status string) {
+	x.Begin("VersioningConfiguration")
+	x.Optional("Status", status)
+	x.Close("VersioningConfiguration")
+}
+
+// WriteOwnerACL writes the access control policy of a bucket or object that only its owner may use: one grant of FULL_CONTROL.
+func WriteOwnerACL(x *XML, o Owner) {
+	x.Begin("AccessControlPolicy")
+	x.Owner("Owner", o)
+	x.Open("AccessControlList")
+	x.Open("Grant")
+	x.b = append(x.b, `<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">`...)
+	x.Text("ID", o.ID)
+	x.Text("DisplayName", o.DisplayName)
+	x.Close("Grantee")
+	x.Text("Permission", "FULL_CONTROL")
+	x.Close("Grant")
+	x.Close("AccessControlList")
+	x.Close("AccessControlPolicy")
+}
