@@ -1,0 +1,157 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"ostor/internal/cluster"
+	"ostor/internal/fault"
+)
+
+// Credential is what a request's signature is checked against.
+type Credential struct {
+	AccessKey string
+	Secret    string // never logged
+	User      cluster.UserID
+	Email     string
+	System    bool // may use the management API
+}
+
+const accessKeyBytes = 16 + suffixBytes
+
+// Lookup returns the credential of an access key. It returns fault.NotFound when there is no such key and fault.Denied when its user is disabled; both count as unknown for a client. Any other
+// error says that the name server could not be asked. What it returns is at most [MaxTTL] old; from memory it costs no allocation.
+func (a *Accounts) Lookup(ctx context.Context, accessKey string) (Credential, error) {
+	if c, err, ok := a.cache.get(accessKey); ok {
+		return c, err
+	}
+	if len(accessKey) != accessKeyBytes {
+		return Credential{}, errUnknownKey
+	}
+	id, err := cluster.ParseID(accessKey[:16])
+	if err != nil || strings.ToLower(accessKey[:16]) != accessKey[:16] {
+		return Credential{}, errUnknownKey
+	}
+	// The first caller's client may hang up: the read goes on for the others.
+	key := strings.Clone(accessKey)
+	done := a.cache.flight.DoChan(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
+		defer cancel()
+		return a.lookup(ctx, key, cluster.UserID(id))
+	})
+	select {
+	case r := <-done:
+		c, _ := r.Val.(Credential)
+		return c, r.Err
+	case <-ctx.Done():
+		return Credential{}, fault.Wrap(fault.Unavailable, ctx.Err(), "account: look up access key")
+	}
+}
+
+// lookupTimeout is the longest that a lookup may take.
+const lookupTimeout = 10 * time.Second
+
+var (
+	errUnknownKey   = fault.New(fault.NotFound, "account: there is no such access key")
+	errDisabledUser = fault.New(fault.Denied, "account: the user is disabled")
+)
+
+func (a *Accounts) lookup(ctx context.Context, key string, id cluster.UserID) (Credential, error) {
+	era := a.cache.era()
+	until := time.Now().Add(a.ttl) // from before the read: what it finds may be as old as its beginning
+	c, err := a.fetch(ctx, key, id)
+	if err == nil || errors.Is(err, errUnknownKey) || errors.Is(err, errDisabledUser) {
+		a.cache.put(era, key, cached{credential: c, err: err, until: until})
+	}
+	return c, err
+}
+
+func (a *Accounts) fetch(ctx context.Context, key string, id cluster.UserID) (Credential, error) {
+	u, _, err := a.read(ctx, id)
+	if errors.Is(err, fault.NotFound) {
+		return Credential{}, errUnknownKey
+	}
+	if err != nil {
+		return Credential{}, err
+	}
+	for i := range u.keys {
+		if k := &u.keys[i]; string(k.suffix[:]) == key[16:] {
+			if u.disabled {
+				return Credential{}, errDisabledUser
+			}
+			secret, err := a.sealer.open(&k.sealed, userName(id), key)
+			if err != nil {
+				return Credential{}, err
+			}
+			return Credential{AccessKey: key, Secret: secret, User: id, Email: u.email, System: u.system}, nil
+		}
+	}
+	return Credential{}, errUnknownKey
+}
+
+// lookupCache keeps answers for a short time. Good and bad ones have tables of their own, so that made-up keys cannot push real ones out. A table that is full is
+// begun anew: what is still used comes back with one read each.
+type lookupCache struct {
+	flight singleflight.Group
+
+	mu        sync.RWMutex
+	good, bad map[string]cached
+	changes   uint64 // made through these Accounts; what was read before the last one is not put
+}
+
+type cached struct {
+	credential Credential
+	err        error // errUnknownKey or errDisabledUser
+	until      time.Time
+}
+
+const maxCached = 8192 // per table
+
+func (c *lookupCache) get(key string) (Credential, error, bool) {
+	c.mu.RLock()
+	e, ok := c.good[key]
+	if !ok {
+		e, ok = c.bad[key]
+	}
+	c.mu.RUnlock()
+	if !ok || !time.Now().Before(e.until) {
+		return Credential{}, nil, false
+	}
+	return e.credential, e.err, true
+}
+
+func (c *lookupCache) era() uint64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.changes
+}
+
+func (c *lookupCache) put(era uint64, key string, e cached) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if era != c.changes {
+		return
+	}
+	table, other := &c.good, c.bad
+	if e.err != nil {
+		table, other = &c.bad, c.good
+	}
+	delete(other, key)
+	if *table == nil || len(*table) >= maxCached {
+		*table = make(map[string]cached)
+	}
+	(*table)[key] = e
+}
+
+// forget drops everything: a change made here shows here at once.
+func (c *lookupCache) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.good, c.bad = nil, nil
+	c.changes++
+}
