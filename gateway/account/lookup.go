@@ -3,95 +3,83 @@ package account
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 
+	"ostor/gateway/s3"
 	"ostor/internal/cluster"
 	"ostor/internal/fault"
 )
 
-// Credential is what a request's signature is checked against.
-type Credential struct {
-	AccessKey string
-	Secret    string // never logged
-	User      cluster.UserID
-	Email     string
-	System    bool // may use the management API
-}
-
 const accessKeyBytes = 16 + suffixBytes
 
-// Lookup returns the credential of an access key. It returns fault.NotFound when there is no such key and fault.Denied when its user is disabled; both count as unknown for a client. Any other
-// error says that the name server could not be asked. What it returns is at most [MaxTTL] old; from memory it costs no allocation.
-func (a *Accounts) Lookup(ctx context.Context, accessKey string) (Credential, error) {
+// Lookup returns the credential of an access key; it is an s3.Lookup. It returns s3.ErrInvalidAccessKeyID when there is no such key, and when its user is disabled: a client
+// cannot tell them apart. Any other error says that the name server could not be asked. What it returns is at most [MaxTTL] old; from memory it costs no allocation.
+func (a *Accounts) Lookup(ctx context.Context, accessKey string) (s3.Credential, error) {
 	if c, err, ok := a.cache.get(accessKey); ok {
 		return c, err
 	}
 	if len(accessKey) != accessKeyBytes {
-		return Credential{}, errUnknownKey
+		return s3.Credential{}, s3.ErrInvalidAccessKeyID
 	}
 	id, err := cluster.ParseID(accessKey[:16])
 	if err != nil || strings.ToLower(accessKey[:16]) != accessKey[:16] {
-		return Credential{}, errUnknownKey
+		return s3.Credential{}, s3.ErrInvalidAccessKeyID
 	}
 	// The first caller's client may hang up: the read goes on for the others.
 	key := strings.Clone(accessKey)
-	done := a.cache.flight.DoChan(key, func() (any, error) {
+	era := a.cache.era()
+	done := a.cache.flight.DoChan(key+strconv.FormatUint(era, 36), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookupTimeout)
 		defer cancel()
-		return a.lookup(ctx, key, cluster.UserID(id))
+		return a.lookup(ctx, key, cluster.UserID(id), era)
 	})
 	select {
 	case r := <-done:
-		c, _ := r.Val.(Credential)
+		c, _ := r.Val.(s3.Credential)
 		return c, r.Err
 	case <-ctx.Done():
-		return Credential{}, fault.Wrap(fault.Unavailable, ctx.Err(), "account: look up access key")
+		return s3.Credential{}, fault.Wrap(fault.Unavailable, ctx.Err(), "account: look up access key")
 	}
 }
 
 // lookupTimeout is the longest that a lookup may take.
 const lookupTimeout = 10 * time.Second
 
-var (
-	errUnknownKey   = fault.New(fault.NotFound, "account: there is no such access key")
-	errDisabledUser = fault.New(fault.Denied, "account: the user is disabled")
-)
-
-func (a *Accounts) lookup(ctx context.Context, key string, id cluster.UserID) (Credential, error) {
-	era := a.cache.era()
+func (a *Accounts) lookup(ctx context.Context, key string, id cluster.UserID, era uint64) (s3.Credential, error) {
 	until := time.Now().Add(a.ttl) // from before the read: what it finds may be as old as its beginning
 	c, err := a.fetch(ctx, key, id)
-	if err == nil || errors.Is(err, errUnknownKey) || errors.Is(err, errDisabledUser) {
+	if err == nil || errors.Is(err, s3.ErrInvalidAccessKeyID) {
 		a.cache.put(era, key, cached{credential: c, err: err, until: until})
 	}
 	return c, err
 }
 
-func (a *Accounts) fetch(ctx context.Context, key string, id cluster.UserID) (Credential, error) {
+func (a *Accounts) fetch(ctx context.Context, key string, id cluster.UserID) (s3.Credential, error) {
 	u, _, err := a.read(ctx, id)
 	if errors.Is(err, fault.NotFound) {
-		return Credential{}, errUnknownKey
+		return s3.Credential{}, s3.ErrInvalidAccessKeyID
 	}
 	if err != nil {
-		return Credential{}, err
+		return s3.Credential{}, err
 	}
 	for i := range u.keys {
 		if k := &u.keys[i]; string(k.suffix[:]) == key[16:] {
 			if u.disabled {
-				return Credential{}, errDisabledUser
+				return s3.Credential{}, s3.ErrInvalidAccessKeyID
 			}
 			secret, err := a.sealer.open(&k.sealed, userName(id), key)
 			if err != nil {
-				return Credential{}, err
+				return s3.Credential{}, err
 			}
-			return Credential{AccessKey: key, Secret: secret, User: id, Email: u.email, System: u.system}, nil
+			return s3.Credential{AccessKey: key, Secret: secret, UserID: uint64(id), Email: u.email, System: u.system}, nil
 		}
 	}
-	return Credential{}, errUnknownKey
+	return s3.Credential{}, s3.ErrInvalidAccessKeyID
 }
 
 // lookupCache keeps answers for a short time. Good and bad ones have tables of their own, so that made-up keys cannot push real ones out. A table that is full is
@@ -105,14 +93,14 @@ type lookupCache struct {
 }
 
 type cached struct {
-	credential Credential
-	err        error // errUnknownKey or errDisabledUser
+	credential s3.Credential
+	err        error // nil or s3.ErrInvalidAccessKeyID
 	until      time.Time
 }
 
 const maxCached = 8192 // per table
 
-func (c *lookupCache) get(key string) (Credential, error, bool) {
+func (c *lookupCache) get(key string) (s3.Credential, error, bool) {
 	c.mu.RLock()
 	e, ok := c.good[key]
 	if !ok {
@@ -120,7 +108,7 @@ func (c *lookupCache) get(key string) (Credential, error, bool) {
 	}
 	c.mu.RUnlock()
 	if !ok || !time.Now().Before(e.until) {
-		return Credential{}, nil, false
+		return s3.Credential{}, nil, false
 	}
 	return e.credential, e.err, true
 }

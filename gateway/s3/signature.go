@@ -13,7 +13,8 @@ type Credential struct {
 	AccessKey string
 	Secret    string // never logged
 	UserID    uint64
-	System    bool // may use the management API
+	Email     string // of the user: the display name
+	System    bool   // may use the management API
 }
 
 // Lookup returns the credential of an access key. It returns ErrInvalidAccessKeyID for a key that is not there or may not be used: the request then fails with that error
