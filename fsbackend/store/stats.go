@@ -1,0 +1,45 @@
+package store
+
+import (
+	"sync/atomic"
+	"time"
+
+	"ostor/fsbackend/redolog"
+)
+
+type counters struct {
+	updates, views, stalls, checkpoints, checkpointNanos atomic.Uint64
+}
+
+// Stats are counts since Open, and the present state.
+type Stats struct {
+	Updates         uint64
+	Views           uint64
+	Stalls          uint64        // times that a writer waited for room
+	Checkpoints     uint64        // completed
+	CheckpointTime  time.Duration // spent on them
+	MemtableBytes   int64         // of the active memtable
+	MemtableEntries int
+	FrozenBytes     int64         // of the one that is being written to the tree; 0 = none
+	FrozenFor       time.Duration // since it was frozen: a checkpoint that is stuck shows here; 0 = none
+	NoSpace         bool          // the last checkpoint met a full file system, and is tried again
+	LogBytes        int64         // that a recovery would read
+	RootLSN         uint64        // up to which the tree holds everything
+	Failed          bool
+	Log             redolog.Stats
+	Tree            TreeStats
+}
+
+// Stats returns counts and state.
+func (s *Store) Stats() Stats {
+	c := &s.counters
+	st := Stats{Updates: c.updates.Load(), Views: c.views.Load(), Stalls: c.stalls.Load(), Checkpoints: c.checkpoints.Load(), CheckpointTime: time.Duration(c.checkpointNanos.Load()),
+		RootLSN: s.tree.Root().LSN, Failed: s.Err() != nil, Log: s.redo.Stats(), Tree: s.tree.Stats()}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st.MemtableBytes, st.MemtableEntries, st.NoSpace, st.LogBytes = s.active.bytes, s.active.tree.Len(), s.ckpt.noSpace != nil, s.logBytesLocked()
+	if s.frozen != nil {
+		st.FrozenBytes, st.FrozenFor = s.frozen.bytes, time.Since(s.ckpt.started)
+	}
+	return st
+}
