@@ -30,7 +30,7 @@ func (c *call) fromCache() bool {
 	case opGetObject, opHeadObject, opDeleteObject, opListObjects, opListObjectsV2, opGetObjectACL, opListParts, opAbortMultipartUpload:
 		return true
 	case opPutObject, opUploadPart:
-		return c.r.ContentLength <= smallBodyBytes
+		return c.r.ContentLength >= 0 && c.r.ContentLength <= smallBodyBytes
 	}
 	return false
 }

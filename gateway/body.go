@@ -18,9 +18,6 @@ func (c *call) openBody(maxBytes int64) (*s3.Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.r.ContentLength != 0 {
-		c.body.progress.begin(c.w.ResponseWriter)
-	}
 	c.opened = body
 	return body, nil
 }

@@ -11,10 +11,11 @@ import (
 type call struct {
 	g  *Gateway
 	w  *response
-	r  *http.Request
-	id string // request id
+	r  *http.Request // &req
+	id string        // request id
 
 	address
+	req   http.Request // the request with body as its Body; net/http goes on with the one that it made
 	query query
 	op    operation
 
@@ -29,7 +30,6 @@ type call struct {
 
 	values       []string // backing of reply header values
 	errorHeaders []struct{ name, value string }
-	panicked     bool
 	cut          bool // the reply cannot be finished: close the connection
 }
 
@@ -51,7 +51,7 @@ func (c *call) names() (cluster.NameServer, error) {
 	return c.g.topology.NameServerFor(c.bkt.ID, c.key)
 }
 
-// owner returns a user as replies show it. Names of other users are not looked up: their id stands for them.
+// owner returns a user as replies show it. Other users than the caller are not looked up: their id stands for their name.
 func (c *call) owner(id cluster.UserID) s3.Owner {
 	o := s3.Owner{ID: id.String()}
 	if o.DisplayName = o.ID; id == c.who.user && c.who.name != "" {

@@ -17,7 +17,7 @@ import (
 
 // How long the steps of a write may take.
 const (
-	guardTimeout  = 24 * time.Hour   // of the slowest honest 5 GiB upload (progressBytes per stallTimeout is slower: that client starts over)
+	guardTimeout  = 24 * time.Hour   // enough for 5 GiB at 60 KiB a second; a slower client is told to start over
 	commitTimeout = 60 * time.Second // of naming an object once its bytes are durable, whether or not the client still waits
 	dropTimeout   = 10 * time.Second // of taking a guard back; a guard that stays expires by itself
 	placeTries    = 3                // object servers tried for a body that is still in memory
@@ -60,19 +60,26 @@ func (g *Gateway) storeStream(ctx context.Context, to content, size int64, body 
 	}
 	link := cluster.Link{Server: server, Object: cluster.NewObjectID()}
 
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	guarded := guardResults.Get().(chan error)
 	go func() {
-		guarded <- to.ns.Guard(ctx, cluster.Guard{Bucket: to.bucket, Key: to.key, Content: link, Timeout: guardTimeout})
+		err := to.ns.Guard(ctx, cluster.Guard{Bucket: to.bucket, Key: to.key, Content: link, Timeout: guardTimeout})
+		if err != nil {
+			cancel() // bytes that nobody will name need not be sent
+		}
+		guarded <- err
 	}()
 	_, err = os.CreateObject(ctx, link.Object, size, body)
 	guardErr := <-guarded
 	guardResults.Put(guarded)
-	if err != nil || guardErr != nil {
-		g.dropGuard(ctx, to, link)
-		if err != nil {
-			return cluster.Link{}, fmt.Errorf("gateway: store object %s on %s: %w", link.Object, server, err)
-		}
+	switch {
+	case guardErr != nil:
+		g.discard(ctx, to, link)
 		return cluster.Link{}, fmt.Errorf("gateway: guard: %w", guardErr)
+	case err != nil:
+		g.dropGuard(ctx, to, link)
+		return cluster.Link{}, fmt.Errorf("gateway: store object %s on %s: %w", link.Object, server, err)
 	}
 	return link, nil
 }
@@ -90,6 +97,32 @@ func (g *Gateway) dropGuard(ctx context.Context, to content, link cluster.Link) 
 	if err := to.ns.DropGuard(ctx, []cluster.Link{link}); err != nil {
 		g.log.Warn("a guard could not be dropped and waits for its expiry", slog.String(logkey.Object, link.Object.String()), slog.Any(logkey.Error, err))
 	}
+}
+
+// discard drops the guard of bytes that the name server may not know of, and deletes them: no queue holds their link, and nobody is going to name them.
+func (g *Gateway) discard(ctx context.Context, to content, link cluster.Link) {
+	g.dropGuard(ctx, to, link)
+	if link.IsZero() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropTimeout)
+	defer cancel()
+	os, err := g.topology.ObjectServer(link.Server)
+	if err == nil {
+		err = os.DeleteObjects(ctx, []cluster.ObjectID{link.Object})
+	}
+	if err != nil {
+		g.log.Warn("bytes without a name wait for reconciliation", slog.String(logkey.Object, link.Object.String()), slog.Any(logkey.Error, err))
+	}
+}
+
+// unnamed gives up content that could not be named because of err.
+func (g *Gateway) unnamed(ctx context.Context, to content, link cluster.Link, err error) {
+	if errors.Is(err, fault.GuardGone) {
+		g.discard(ctx, to, link)
+		return
+	}
+	g.dropGuard(ctx, to, link)
 }
 
 // committing returns the context for naming what is durable: the point of no return is near, and a client that hangs up must not leave it open.

@@ -22,7 +22,7 @@ import (
 	"ostor/internal/logkey"
 )
 
-// Accounts finds the user and secret of an access key. It returns s3.ErrInvalidAccessKeyID when there is none, or it may not be used.
+// Accounts finds the user and secret of an access key, as an s3.Lookup says; package account has one.
 type Accounts interface {
 	Lookup(ctx context.Context, accessKey string) (s3.Credential, error)
 }
@@ -45,6 +45,9 @@ type Options struct {
 	Metrics   prometheus.Registerer // nil = not exported
 	ServiceID cluster.ServiceID     // of this gateway: the first half of its request ids
 }
+
+// statusClientGone is what logs and metrics show of a request whose client went away before the reply was complete.
+const statusClientGone = 499
 
 const (
 	defaultRegion   = "us-east-1"
@@ -132,11 +135,15 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveS3 answers one S3 request, whatever happens in between: counted, logged, with a request id, and cut off when its reply cannot be completed.
 func (g *Gateway) serveS3(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	c := &call{g: g, r: r, id: g.newRequestID()}
+	c := &call{g: g, req: *r, id: g.newRequestID()}
+	c.r = &c.req
 	c.w = &response{ResponseWriter: w, now: time.Now}
 	c.body = bodyReader{ReadCloser: r.Body, now: time.Now}
-	r.Body = &c.body
+	c.req.Body = &c.body
 	c.standardHeaders()
+	if r.ContentLength != 0 {
+		c.body.progress.begin(w) // also when nobody reads it: net/http drains what is left before the next request
+	}
 
 	g.metrics.inFlight.Inc()
 	busy := g.inFlight.Add(1)
@@ -210,7 +217,6 @@ func (c *call) recoverPanic() {
 	if !c.w.begun() {
 		c.set("Connection", "close")
 	}
-	c.panicked = true
 	c.fail(fault.New(fault.Internal, "panic"))
 }
 
@@ -225,12 +231,13 @@ func (g *Gateway) finish(c *call, start time.Time) {
 	if !c.body.end.IsZero() {
 		asked = c.body.end
 	}
-	if c.cut && c.r.Context().Err() != nil {
-		g.metrics.cancelled.Inc()
-	}
 	status := w.status
 	if status == 0 {
 		status = http.StatusInternalServerError
+	}
+	if c.r.Context().Err() != nil {
+		g.metrics.cancelled.Inc()
+		status = min(status, statusClientGone) // no fault of ours
 	}
 	g.metrics.observe(c.op, status, max(now.Sub(asked), 0), c.body.n, w.bytes)
 	if g.accessLog == nil || !g.accessLog.Enabled(context.Background(), slog.LevelDebug) {

@@ -99,7 +99,7 @@ func (g *Gateway) createEntry(ctx context.Context, to content, r cluster.CreateE
 	defer cancel()
 	e, err := to.ns.CreateEntry(commit, r)
 	if err != nil {
-		g.dropGuard(ctx, to, r.Entry.Content)
+		g.unnamed(ctx, to, r.Entry.Content, err)
 		return cluster.Entry{}, err
 	}
 	return e, nil

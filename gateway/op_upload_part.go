@@ -69,7 +69,7 @@ func (g *Gateway) putPart(ctx context.Context, to content, id cluster.UploadID, 
 		err = to.ns.PutPart(commit, to.bucket, to.key, id, p)
 	}
 	if err != nil {
-		g.dropGuard(ctx, to, p.Content)
+		g.unnamed(ctx, to, p.Content, err)
 	}
 	return err
 }

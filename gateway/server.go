@@ -7,14 +7,14 @@ import (
 	"net"
 	"net/http"
 	"time"
-
-	"ostor/internal/fault"
 )
 
-// Server is a gateway behind listeners. Connections have a limit for their headers, a minute of silence at most while a body moves (see deadline.go), and two minutes
-// of idleness between requests.
+// Server is a gateway behind a listener. Connections have a limit for their headers, a minute of silence at most while a body moves (see deadline.go), and two minutes
+// of idleness between requests. It runs one goroutine per listener, and those of net/http.
 type Server struct {
 	http *http.Server
+	done chan struct{}
+	err  error // of the listener; valid after done is closed
 }
 
 // Limits of a connection.
@@ -24,34 +24,35 @@ const (
 	maxHeaderBytes = 32 << 10 // S3: 8 KB of headers and 2 KB of metadata; net/http adds 4 KB
 )
 
-// NewServer returns a Server for handler, usually a [Gateway]. Errors of connections go to logger, which may be nil, at level Debug: clients make them.
-func NewServer(handler http.Handler, logger *slog.Logger) *Server {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-	return &Server{http: &http.Server{
-		Handler:           handler,
+// Serve begins to answer requests on l and returns at once; l is the server's from now on.
+func Serve(l net.Listener, g *Gateway) *Server {
+	s := &Server{done: make(chan struct{}), http: &http.Server{
+		Handler:           g,
 		ReadHeaderTimeout: headerTimeout,
 		WriteTimeout:      stallTimeout, // from the end of the headers; handlers extend it while data moves
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug), // clients make these errors
 	}}
+	go func() {
+		defer close(s.done)
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.err = err
+			g.log.Error("the listener failed", slog.Any("error", err))
+		}
+	}()
+	return s
 }
 
-// Serve answers requests on l until Shutdown, and returns nil then. It may be called for several listeners.
-func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fault.Wrap(fault.Unavailable, err, "gateway: serve %s", l.Addr())
-	}
-	return nil
-}
+// Done is closed when the server answers no more: after Shutdown, or because its listener failed.
+func (s *Server) Done() <-chan struct{} { return s.done }
 
-// Shutdown closes the listeners and waits for requests in flight until ctx ends; then it closes their connections and returns ctx's error.
+// Shutdown closes the listener and waits for requests in flight until ctx ends; then it closes their connections. It returns ctx's error, or that of the listener.
 func (s *Server) Shutdown(ctx context.Context) error {
 	err := s.http.Shutdown(ctx)
 	if err != nil {
-		_ = s.http.Close()
+		err = errors.Join(err, s.http.Close())
 	}
-	return err
+	<-s.done
+	return errors.Join(err, s.err)
 }
