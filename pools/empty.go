@@ -152,3 +152,32 @@ func (pl *pool) rewind() {
 	pl.low = 0
 	pl.mu.Unlock()
 }
+
+// Sparse returns the files of earlier generations that are worth emptying: some, but less than half of their blocks are busy. They cost space that cannot be used
+// again until they are empty. Fuller ones stay: copying them would cost more than it gains.
+func (p *Pools) Sparse() (ids []FileID) {
+	for id, f := range *p.files.Load() {
+		if f.id.Generation == p.opts.Home || f.damage != nil {
+			continue
+		}
+		if busy := f.busyBlocks(); busy > 0 && busy < f.geo.Blocks()/2 {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, FileID.Compare)
+	return ids
+}
+
+// BusyAddrs appends the busy blocks of a file to dst, in order.
+func (p *Pools) BusyAddrs(dst []Addr, id FileID) []Addr {
+	f := (*p.files.Load())[id]
+	if f == nil {
+		return dst
+	}
+	for b := range f.geo.Blocks() {
+		if f.isBusy(b) {
+			dst = append(dst, Addr{id, b})
+		}
+	}
+	return dst
+}

@@ -1,0 +1,43 @@
+package objserver
+
+import (
+	"sync/atomic"
+
+	"ostor/fsbackend/store"
+	"ostor/pools"
+)
+
+type counters struct {
+	creates, reads, deletes atomic.Int64
+	createdBytes, readBytes atomic.Int64
+	sweptBlocks, moved      atomic.Int64
+	corrupt                 atomic.Int64
+}
+
+// Stats says what is stored now, and counts since Open.
+type Stats struct {
+	Objects   int64
+	LiveBytes int64 // payload of all objects
+	Allocated int64 // bytes of the blocks that are in use or reserved
+	Pinned    int   // objects that are being read
+
+	Creates, Reads, Deletes int64 // that succeeded; deletes of objects that were there
+	CreatedBytes, ReadBytes int64
+	SweptBlocks             int64 // of small objects, written by checkpoints
+	Moved                   int64 // objects that the mover took to other blocks
+	Corrupt                 int64 // reads that met damage
+
+	Pools pools.Stats
+	Store store.Stats
+}
+
+// Stats returns the counters. They are not of one moment.
+func (s *Server) Stats() Stats {
+	st := Stats{Objects: s.objects.Load(), LiveBytes: s.liveBytes.Load(), Pinned: s.pins.count(), Pools: s.pools.Stats(), Store: s.store.Stats()}
+	st.Allocated = st.Pools.BusyBytes()
+	n := &s.n
+	st.Creates, st.Reads, st.Deletes = n.creates.Load(), n.reads.Load(), n.deletes.Load()
+	st.CreatedBytes, st.ReadBytes = n.createdBytes.Load(), n.readBytes.Load()
+	st.SweptBlocks, st.Moved, st.Corrupt = n.sweptBlocks.Load(), n.moved.Load(), n.corrupt.Load()
+	return st
+}
