@@ -1,0 +1,616 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ostor/fsbackend"
+	"ostor/fsbackend/faultfs"
+	"ostor/fsbackend/memfs"
+	"ostor/internal/fault"
+)
+
+const dir = "services/0800000000000001"
+
+// fakeClock is the time of a synctest bubble.
+type fakeClock struct{ start time.Time }
+
+func (c fakeClock) Now() time.Duration { return time.Since(c.start) }
+
+// world is a mount and the hosts on it. Time is that of the bubble.
+type world struct {
+	t     *testing.T
+	fs    *memfs.FS
+	local map[uint64]*memfs.FS
+	clock fakeClock
+}
+
+// inWorld runs a test in a bubble.
+func inWorld(t *testing.T, run func(t *testing.T, w *world)) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, fs: memfs.New(), local: map[uint64]*memfs.FS{1: memfs.New(), 2: memfs.New(), 3: memfs.New()}, clock: fakeClock{time.Now().Add(-time.Hour)}}
+		if err := w.fs.MkdirAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		run(t, w)
+	})
+}
+
+func (w *world) options(host uint64) Options {
+	return Options{FS: w.fs, Dir: dir, Host: host, Boot: 1, Local: w.local[host], Clock: w.clock, Info: fmt.Sprintf("ostor-ns pid %d on h%d", host*100, host)}
+}
+
+// acquire acquires and closes at the end of the test.
+func (w *world) acquire(o Options) *Lease {
+	w.t.Helper()
+	l, err := Acquire(w.t.Context(), o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// took acquires and returns how long that took.
+func (w *world) took(o Options) (*Lease, time.Duration) {
+	w.t.Helper()
+	begin := time.Now()
+	l := w.acquire(o)
+	return l, time.Since(begin)
+}
+
+// manifest does what the store does: the durable manifest of a generation.
+func (w *world) manifest(l *Lease) {
+	w.t.Helper()
+	d := fsbackend.GenerationDir(dir, l.Generation())
+	h, err := w.fs.Create(d + "/" + fsbackend.ManifestName)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = w.fs.MkdirAll(d); err == nil {
+			h, err = w.fs.Create(d + "/" + fsbackend.ManifestName)
+		}
+	}
+	if err = errors.Join(err, h.Sync(), h.Close(), w.fs.SyncDir(d), w.fs.SyncDir(dir+"/gen")); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) exists(name string) bool { _, err := w.fs.Stat(name); return err == nil }
+
+func check(t *testing.T, l *Lease, want error) {
+	t.Helper()
+	if err := l.Check(); !errors.Is(err, want) {
+		t.Errorf("Check of generation %d: %v, want %v", l.Generation(), err, want)
+	}
+}
+
+func wantInherits(t *testing.T, l *Lease, want uint64) {
+	t.Helper()
+	if prior, ok := l.Inherits(); prior != want || ok != (want != 0) {
+		t.Errorf("generation %d: Inherits() = %d, %v; want %d", l.Generation(), prior, ok, want)
+	}
+}
+
+// freezable returns a way to the mount that can hang, so that its owner neither renews nor sees anything, and come back.
+func (w *world) freezable() (f *faultfs.FS, freeze, thaw func()) {
+	stuck := &faultfs.Stuck{Hang: true}
+	f = faultfs.New(w.fs, 1)
+	return f, func() { f.Add(faultfs.Rule{Stuck: stuck}) }, func() { f.Clear(); stuck.Release() }
+}
+
+const wait = 23500 * time.Millisecond // 8N*1.05+N of the default profile
+
+func TestFirstOwner(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		l, took := w.took(w.options(1))
+		if l.Generation() != 1 || took != 0 {
+			t.Errorf("generation %d after %v, want 1 at once", l.Generation(), took)
+		}
+		wantInherits(t, l, 0)
+		check(t, l, nil)
+		time.Sleep(time.Hour) // renewals keep it
+		check(t, l, nil)
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+		check(t, l, fault.Stale)
+		if err := l.Close(); err != nil {
+			t.Errorf("second Close: %v", err)
+		}
+	})
+}
+
+func TestSecondProcessOfTheHostIsRefused(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		l := w.acquire(w.options(1))
+		for _, takeover := range []bool{false, true} {
+			o := w.options(1)
+			o.Takeover = takeover
+			_, err := Acquire(t.Context(), o)
+			if !errors.Is(err, fault.Exists) || !strings.Contains(fmt.Sprint(err), "ostor-ns pid 100 on h1") || !strings.Contains(fmt.Sprint(err), "generation 1, since") {
+				t.Errorf("got %v, want fault.Exists naming the holder", err)
+			}
+		}
+		check(t, l, nil)
+		if w.exists(dir + "/gen/0000000002.claim") {
+			t.Error("the refused one has claimed")
+		}
+	})
+}
+
+// Without the lock of the service (another --local-dir layout, a bug) the lock of the claim's nonce still tells.
+func TestHeldNonceIsRefused(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		l := w.acquire(w.options(1))
+		if err := w.local[1].Remove("lease/" + strings.ReplaceAll(dir, "/", "-") + ".lock"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Acquire(t.Context(), w.options(1)); !errors.Is(err, fault.Exists) {
+			t.Errorf("got %v, want fault.Exists", err)
+		}
+		check(t, l, nil)
+	})
+}
+
+func TestClaimRaceHasOneWinner(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		var wg sync.WaitGroup
+		var won, lost atomic.Int32
+		for host := range uint64(3) {
+			wg.Go(func() {
+				l, err := Acquire(t.Context(), w.options(host+1))
+				switch {
+				case err == nil:
+					won.Add(1)
+					t.Cleanup(func() { _ = l.Close() })
+				case errors.Is(err, fault.Unavailable):
+					lost.Add(1)
+				case errors.Is(err, fault.Stale): // it saw the claim half written, and both withdrew or one waited
+					lost.Add(1)
+				default:
+					t.Errorf("acquire: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		if won.Load() > 1 || won.Load()+lost.Load() != 3 {
+			t.Errorf("%d winners, %d losers", won.Load(), lost.Load())
+		}
+	})
+}
+
+// The loser of the exclusive create learns it, and the winner is not disturbed.
+func TestLostClaim(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		var other *Lease
+		f := faultfs.New(w.fs, 1)
+		f.Add(faultfs.Rule{Ops: faultfs.OpList, Name: "gen", Count: 1, Delay: time.Nanosecond, Then: func() { other = w.acquire(w.options(2)) }})
+		o := w.options(1)
+		o.FS = f
+		if _, err := Acquire(t.Context(), o); !errors.Is(err, fault.Unavailable) {
+			t.Errorf("got %v, want fault.Unavailable", err)
+		}
+		check(t, other, nil)
+		time.Sleep(time.Minute)
+		check(t, other, nil)
+	})
+}
+
+func TestRenewalSeesHigherClaim(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		o := w.options(1)
+		var told []error
+		o.OnLost = func(err error) { told = append(told, err) }
+		l := w.acquire(o)
+		w.manifest(l)
+		o2 := w.options(2)
+		o2.Takeover = true
+		l2, took := w.took(o2)
+		if took != wait || l2.Generation() != 2 {
+			t.Errorf("generation %d after %v, want 2 after %v", l2.Generation(), took, wait)
+		}
+		check(t, l, fault.Stale)
+		check(t, l2, nil)
+		wantInherits(t, l2, 0)
+		synctest.Wait()
+		if len(told) != 1 || !errors.Is(told[0], fault.Stale) || !strings.Contains(told[0].Error(), "superseded by generation 2") {
+			t.Errorf("OnLost was told %v", told)
+		}
+		if err := l.Release(t.Context()); !errors.Is(err, fault.Stale) {
+			t.Errorf("Release of a superseded owner: %v", err)
+		}
+	})
+}
+
+// The deadline counts from the beginning of the last renewal, and nobody has to ask for it to pass.
+func TestDeadline(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f, freeze, thaw := w.freezable()
+		defer thaw()
+		o := w.options(1)
+		o.FS = f
+		var told atomic.Int32
+		o.OnLost = func(error) { told.Add(1) }
+		l := w.acquire(o)
+		time.Sleep(5 * time.Second) // one renewal, at 2N
+		synctest.Wait()
+		freeze()
+		time.Sleep(20*time.Second - 1)
+		check(t, l, nil)
+		time.Sleep(1)
+		synctest.Wait()
+		if told.Load() != 1 {
+			t.Errorf("OnLost was called %d times without anybody asking, want 1", told.Load())
+		}
+		check(t, l, fault.Stale)
+		thaw() // the mount comes back: too late
+		time.Sleep(time.Minute)
+		check(t, l, fault.Stale)
+		if told.Load() != 1 {
+			t.Errorf("OnLost was called %d times", told.Load())
+		}
+	})
+}
+
+func TestRenewalErrorsAreNotTheEnd(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f := faultfs.New(w.fs, 1)
+		o := w.options(1)
+		o.FS = f
+		l := w.acquire(o)
+		f.Add(faultfs.Rule{Ops: faultfs.OpList, Count: 5})
+		time.Sleep(time.Minute)
+		check(t, l, nil)
+		if f.Fired() != 5 {
+			t.Errorf("%d renewals failed, want 5", f.Fired())
+		}
+		f.Add(faultfs.Rule{Ops: faultfs.OpList})
+		time.Sleep(20 * time.Second)
+		check(t, l, fault.Stale)
+	})
+}
+
+func TestSeenExitNeedsNoWait(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		l := w.acquire(w.options(1))
+		w.manifest(l)
+		_ = l.Close() // as the kernel does for a killed process
+		l2, took := w.took(w.options(1))
+		if took != 0 || l2.Generation() != 2 {
+			t.Errorf("generation %d after %v, want 2 at once", l2.Generation(), took)
+		}
+		wantInherits(t, l2, 0)
+	})
+}
+
+func TestReleaseOnTheSameHostInherits(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		l := w.acquire(w.options(1))
+		w.manifest(l)
+		if err := l.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		check(t, l, fault.Stale)
+		if err := l.Release(t.Context()); !errors.Is(err, fault.Stale) {
+			t.Errorf("second release: %v", err)
+		}
+		_ = l.Close()
+		l2, took := w.took(w.options(1))
+		if took != 0 {
+			t.Errorf("took %v", took)
+		}
+		wantInherits(t, l2, 1)
+		_ = l2.Close() // no manifest, no release: generation 1 still has the newest manifest, but is not the last claim
+		wantInherits(t, w.acquire(w.options(1)), 0)
+	})
+}
+
+func TestReleaseOnAnotherHostOnlyShortensTheWait(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		l := w.acquire(w.options(1))
+		w.manifest(l)
+		if err := l.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_ = l.Close()
+		l2, took := w.took(w.options(2))
+		if took != 0 {
+			t.Errorf("took %v", took)
+		}
+		wantInherits(t, l2, 0)
+	})
+}
+
+func TestInheritNeedsTheManifest(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		l := w.acquire(w.options(1))
+		if err := l.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_ = l.Close()
+		wantInherits(t, w.acquire(w.options(1)), 0)
+	})
+}
+
+func TestOtherHostWithoutProof(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		l := w.acquire(w.options(1))
+		w.manifest(l)
+		_ = l.Close() // seen on host 1 only
+		_, err := Acquire(t.Context(), w.options(2))
+		if !errors.Is(err, fault.Unavailable) || !strings.Contains(fmt.Sprint(err), "host 0000000000000001") || !strings.Contains(fmt.Sprint(err), "takeover") {
+			t.Errorf("got %v, want fault.Unavailable that names the host and the remedy", err)
+		}
+		if w.exists(dir + "/gen/0000000002.claim") {
+			t.Error("the refused one has claimed")
+		}
+		o := w.options(2)
+		o.Takeover = true
+		if _, took := w.took(o); took != wait {
+			t.Errorf("took %v, want %v", took, wait)
+		}
+	})
+}
+
+// A note that appears while waiting ends the wait.
+func TestReleaseDuringTheWait(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		l := w.acquire(w.options(1))
+		w.manifest(l)
+		time.AfterFunc(4*time.Second, func() { _ = l.Release(context.Background()) })
+		o := w.options(2)
+		o.Takeover = true
+		if _, took := w.took(o); took < 4*time.Second || took > 4*time.Second+Default.N {
+			t.Errorf("took %v, want 4 s and at most N more", took)
+		}
+	})
+}
+
+func TestWaitFollowsTheLargestN(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		o := w.options(1)
+		o.Profile = Safe
+		w.manifest(w.acquire(o))
+		o = w.options(2)
+		o.Profile, o.Takeover = Test, true
+		if _, took := w.took(o); took != 47*time.Second {
+			t.Errorf("took %v, want the wait of the patient owner, 47 s", took)
+		}
+	})
+}
+
+func TestUnreadableClaimCountsAsTaken(t *testing.T) {
+	for name, content := range map[string]string{"empty": "", "torn": "OSTLEASE\x01\x00\x01\x00"} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				if err := w.fs.MkdirAll(dir + "/gen"); err != nil {
+					t.Fatal(err)
+				}
+				h, err := w.fs.Create(dir + "/gen/0000000007.claim")
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _ = h.WriteAt([]byte(content), 0)
+				l, took := w.took(w.options(1))
+				if l.Generation() != 8 || took != wait {
+					t.Errorf("generation %d after %v, want 8 after %v", l.Generation(), took, wait)
+				}
+			})
+		})
+	}
+}
+
+func TestFailedOwnerLeavesNoRelease(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		o := w.options(1)
+		var told atomic.Int32
+		o.OnLost = func(error) { told.Add(1) }
+		l := w.acquire(o)
+		w.manifest(l)
+		l.Fail(syscall.EIO)
+		l.Fail(syscall.EIO)
+		check(t, l, fault.Stale)
+		check(t, l, syscall.EIO)
+		if err := l.Release(t.Context()); !errors.Is(err, fault.Stale) {
+			t.Errorf("release: %v", err)
+		}
+		_ = l.Close()
+		synctest.Wait()
+		if told.Load() != 1 {
+			t.Errorf("OnLost was called %d times", told.Load())
+		}
+		if w.exists(dir + "/gen/0000000001.release") {
+			t.Error("there is a release")
+		}
+		wantInherits(t, w.acquire(w.options(1)), 0)
+	})
+}
+
+// A release is one of its own claim only: a claim's name can vanish with a power cut and be taken again.
+func TestReleaseOfAnotherNonce(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		l := w.acquire(w.options(1))
+		w.manifest(l)
+		note := l.claim
+		note.kind, note.nonce = kindRelease, nonce{1}
+		if _, err := writeRecord(w.fs, dir+"/gen/0000000001.release", &note); err != nil {
+			t.Fatal(err)
+		}
+		o := w.options(2)
+		if _, err := Acquire(t.Context(), o); !errors.Is(err, fault.Unavailable) {
+			t.Errorf("got %v, want fault.Unavailable", err)
+		}
+	})
+}
+
+func TestMissingLockFileProvesNothing(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		l := w.acquire(w.options(1))
+		w.manifest(l)
+		_ = l.Close()
+		w.local[1] = memfs.New() // somebody emptied the local directory
+		if _, took := w.took(w.options(1)); took != wait {
+			t.Errorf("took %v, want %v", took, wait)
+		}
+	})
+}
+
+func TestLaterBootIsProof(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		if err := w.fs.MkdirAll("control/hosts/0000000000000001"); err != nil {
+			t.Fatal(err)
+		}
+		boot := func(id string) uint64 {
+			k, err := registerBoot(w.fs, "control/hosts/0000000000000001", id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return k
+		}
+		o := w.options(1)
+		o.Boot = boot("one")
+		l := w.acquire(o)
+		w.manifest(l)
+		_ = l.Close()
+		if _, err := Acquire(t.Context(), w.options(2)); !errors.Is(err, fault.Unavailable) { // the claim's own boot proves nothing
+			t.Errorf("got %v, want fault.Unavailable", err)
+		}
+		k := boot("two")
+		l2, took := w.took(w.options(2)) // another host sees the later boot
+		if took != 0 {
+			t.Errorf("took %v", took)
+		}
+		w.manifest(l2)
+		if err := l2.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		l3 := w.acquire(o)
+		w.manifest(l3)
+		_ = l3.Close()
+		w.local[1] = memfs.New()
+		o = w.options(1)
+		o.Boot = k
+		l4, took := w.took(o) // so does the host itself, without its local directory
+		if took != 0 {
+			t.Errorf("took %v", took)
+		}
+		wantInherits(t, l4, 0)
+	})
+}
+
+// Flaw F3 of the model: the end of the last claimer says nothing about the owner before it.
+func TestProofCoversEveryGeneration(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		f, freeze, thaw := w.freezable()
+		defer thaw()
+		o := w.options(1)
+		o.FS = f
+		w.manifest(w.acquire(o))
+		freeze()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		o = w.options(2)
+		o.Takeover = true
+		if _, err := Acquire(ctx, o); !errors.Is(err, context.Canceled) { // claims, waits, is killed
+			t.Fatal(err)
+		}
+		l, took := w.took(o) // sees the exit of generation 2, knows nothing of 1
+		if took != wait || l.Generation() != 3 {
+			t.Errorf("generation %d after %v, want 3 after %v", l.Generation(), took, wait)
+		}
+		w.manifest(l)
+		_ = l.Close()
+		if _, took = w.took(o); took != 0 { // the newest manifest is that of 3: nobody asks for 1 and 2 any more
+			t.Errorf("took %v", took)
+		}
+	})
+}
+
+func TestHigherClaimEndsTheWait(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.manifest(w.acquire(w.options(1)))
+		o := w.options(2)
+		o.Takeover = true
+		done := make(chan error, 1)
+		go func() { _, err := Acquire(t.Context(), o); done <- err }()
+		time.Sleep(time.Second)
+		o3 := w.options(3)
+		o3.Takeover = true
+		l := w.acquire(o3)
+		if err := <-done; !errors.Is(err, fault.Stale) {
+			t.Errorf("the earlier claimer got %v, want fault.Stale", err)
+		}
+		check(t, l, nil)
+	})
+}
+
+func TestVanishedClaimEndsTheOwner(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		l := w.acquire(w.options(1))
+		if err := w.fs.Remove(dir + "/gen/0000000001.claim"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(Default.Renewal())
+		synctest.Wait()
+		check(t, l, fault.Stale)
+	})
+}
+
+// A number stays taken as long as anything in gen/ speaks of it.
+func TestDirectoryWithoutClaimCountsAsTaken(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		if err := w.fs.MkdirAll(dir + "/gen/0000000004"); err != nil {
+			t.Fatal(err)
+		}
+		l, took := w.took(w.options(1))
+		if l.Generation() != 5 || took != wait {
+			t.Errorf("generation %d after %v", l.Generation(), took)
+		}
+	})
+}
+
+func TestOldLockFilesAreRemoved(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for range 10 {
+			l := w.acquire(w.options(1))
+			w.manifest(l)
+			if err := errors.Join(l.Release(t.Context()), l.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		names, err := w.local[1].List("lease")
+		if err != nil || len(names) > 3 { // the service's, the last and the one before
+			t.Errorf("host-local files: %q, %v", names, err)
+		}
+	})
+}
+
+func TestOptions(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		for name, spoil := range map[string]func(*Options){
+			"no fs": func(o *Options) { o.FS = nil }, "no local": func(o *Options) { o.Local = nil }, "no dir": func(o *Options) { o.Dir = "" },
+			"bad dir": func(o *Options) { o.Dir = "../x" }, "no host": func(o *Options) { o.Host = 0 }, "no boot": func(o *Options) { o.Boot = 0 },
+			"negative N": func(o *Options) { o.Profile.N = -1 },
+		} {
+			o := w.options(1)
+			spoil(&o)
+			if _, err := Acquire(t.Context(), o); !errors.Is(err, fault.Invalid) {
+				t.Errorf("%s: %v, want fault.Invalid", name, err)
+			}
+		}
+		o := w.options(1)
+		o.Dir = "services/none"
+		if _, err := Acquire(t.Context(), o); !errors.Is(err, fs.ErrNotExist) || w.exists(o.Dir) {
+			t.Errorf("missing directory: %v, want fs.ErrNotExist", err)
+		}
+	})
+}
