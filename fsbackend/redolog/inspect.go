@@ -16,5 +16,5 @@ func Inspect(fsys fsbackend.FS, dir, name string, home uint64, fn func(*Record) 
 	if err := s.readHeader(fsys, home); err != nil || !s.Valid {
 		return s, err
 	}
-	return s, s.Read(fsys, 0, fn)
+	return s, s.Read(fsys, 0, 0, fn)
 }

@@ -90,7 +90,7 @@ func (s *Segment) readHeader(fsys fsbackend.FS, home uint64) error {
 		return fault.Wrap(fault.NotSupported, err, "redolog: %s", s.Name())
 	}
 	if err != nil {
-		return nil // not in use, or torn when it was begun: Relevant looks closer
+		return nil // not in use, or torn when it was begun: CheckUnused looks closer
 	}
 	if h.Home != home || h.Number != s.Number || h.SizeBytes != uint64(s.SizeBytes) {
 		return &fault.Corruption{File: s.Name(), What: "segment header", Want: fmt.Sprintf("home %d, number %d, %d bytes", home, s.Number, s.SizeBytes),
@@ -100,17 +100,12 @@ func (s *Segment) readHeader(fsys fsbackend.FS, home uint64) error {
 	return nil
 }
 
-// Relevant returns the segments of List that may hold records above after, oldest first. It returns fault.Corrupt when one is missing between them,
-// or when a damaged header hides durable records.
-func Relevant(fsys fsbackend.FS, segs []Segment, after LSN) ([]Segment, error) {
-	inUse := 0
-	for inUse < len(segs) && segs[inUse].Valid {
-		inUse++
-	}
-	unused, segs := segs[inUse:], segs[:inUse]
-	for i := range unused {
-		if err := hidesRecords(fsys, &unused[i], segs); err != nil {
-			return nil, err
+// Relevant returns the segments of List that may hold records above after, oldest first. It returns fault.Corrupt when one is missing between them.
+func Relevant(segs []Segment, after LSN) ([]Segment, error) {
+	for i := range segs {
+		if !segs[i].Valid {
+			segs = segs[:i]
+			break
 		}
 	}
 	for len(segs) > 1 && segs[1].Header.First <= after+1 {
@@ -129,26 +124,28 @@ func Relevant(fsys fsbackend.FS, segs []Segment, after LSN) ([]Segment, error) {
 	return segs, nil
 }
 
-// hidesRecords returns fault.Corrupt when a segment without a valid header holds records that were durable: of the use that follows the last known one.
-func hidesRecords(fsys fsbackend.FS, s *Segment, used []Segment) error {
-	h := SegmentHeader{Home: 0, Number: s.Number, Sequence: 1}
-	var expect LSN = 1
-	if len(used) > 0 {
-		last := used[len(used)-1].Header
-		h.Home, h.Sequence, expect = last.Home, last.Sequence+1, last.First
-	} else if _, err := fmt.Sscanf(s.Dir[max(0, len(s.Dir)-10):], "%d", &h.Home); err != nil {
-		return nil // not in a generation's directory: nothing to compare with
-	}
-	b, err := readAll(fsys, s.Name(), s.SizeBytes)
-	if err != nil {
-		return err
-	}
-	if len(b) <= HeaderBytes {
-		return nil
-	}
-	if off, r, found := findDurable(b, HeaderBytes, h.seed(), expect); found {
-		return &fault.Corruption{File: s.Name(), What: "segment header", Want: "a valid header",
-			Got: fmt.Sprintf("none, but a record of LSN %d at %d", r.LSN, off)}
+// CheckUnused looks at the segments of List, of generation home, that have no valid header. It returns fault.Corrupt when one of them holds a record of the use that would come next and
+// says that more than last was durable when it was written: then its header was damaged, not torn. last is the newest record of the log.
+func CheckUnused(fsys fsbackend.FS, segs []Segment, home uint64, last LSN) error {
+	var newest uint64
+	for i := range segs {
+		s := &segs[i]
+		if s.Valid {
+			newest = s.Header.Sequence
+			continue
+		}
+		b, err := readAll(fsys, s.Name(), s.SizeBytes)
+		if err != nil {
+			return err
+		}
+		if len(b) <= HeaderBytes {
+			continue
+		}
+		h := SegmentHeader{Home: home, Number: s.Number, Sequence: newest + 1}
+		if off, r, found := findDurable(b, HeaderBytes, h.seed(), last+1); found {
+			return &fault.Corruption{File: s.Name(), What: "segment header", Want: "a valid header",
+				Got: fmt.Sprintf("none, but a record of LSN %d at %d", r.LSN, off)}
+		}
 	}
 	return nil
 }
@@ -184,9 +181,9 @@ func readAll(fsys fsbackend.FS, name string, size int64) ([]byte, error) {
 }
 
 // Read reads the valid records of a segment in order, sets s.End, s.Last and s.CRC, and calls fn, which may be nil, for each. limit is the number of bytes to look at, 0 = all: what lies
-// behind was not there when the segment was sealed. Payloads are valid during the call. When the records end although a later one says that more was
-// durable, it returns fault.Corrupt.
-func (s *Segment) Read(fsys fsbackend.FS, limit int64, fn func(*Record) error) error {
+// behind was not there when the segment was sealed. Payloads are valid during the call. When the records end although a later one says that more, above needed, was
+// durable, it returns fault.Corrupt: records up to needed may be gone, because the segment was about to be reused.
+func (s *Segment) Read(fsys fsbackend.FS, limit int64, needed LSN, fn func(*Record) error) error {
 	b, err := readAll(fsys, s.Name(), s.SizeBytes)
 	if err != nil {
 		return err
@@ -218,7 +215,7 @@ func (s *Segment) Read(fsys fsbackend.FS, limit int64, fn func(*Record) error) e
 		}
 	}
 	s.End, s.CRC = int64(off), checksum.CRC32C(b[:off])
-	if at, r, found := findDurable(b, off, seed, s.Last+1); found {
+	if at, r, found := findDurable(b, off, seed, max(s.Last, needed)+1); found {
 		return &fault.Corruption{File: s.Name(), Offset: int64(off), What: fmt.Sprintf("record of LSN %d", s.Last+1), Want: "a valid record",
 			Got: fmt.Sprintf("none, though LSN %d at %d was written when it was durable", r.LSN, at)}
 	}
@@ -236,7 +233,7 @@ func (s *Segment) ReadSealed(fsys fsbackend.FS, fn func(*Record) error) error {
 			Got: fmt.Sprintf("%d bytes with checksum %08x", len(b), got)}
 	}
 	was := *s
-	if err := s.Read(fsys, s.End, fn); err != nil {
+	if err := s.Read(fsys, s.End, 0, fn); err != nil {
 		return err
 	}
 	if s.End != was.End || s.Last != was.Last || s.CRC != was.CRC {
@@ -246,7 +243,7 @@ func (s *Segment) ReadSealed(fsys fsbackend.FS, fn func(*Record) error) error {
 	return nil
 }
 
-// SyncSegment makes what another owner wrote to the file durable, as far as it has arrived.
+// Sync makes what another owner wrote to the file durable, as far as it has arrived.
 func (s *Segment) Sync(fsys fsbackend.FS) error {
 	f, err := fsys.OpenRead(s.Name())
 	if err != nil {

@@ -46,13 +46,13 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	s.home, s.sealed = r.manifest.Home, r.manifest.Sealed
 	if err := r.manifest.write(opts.FS, opts.Dir); err != nil {
-		return nil, fault.Wrap(openKind(err), err, "store: write the manifest of generation %d", r.manifest.Generation)
+		return nil, s.openFailed(fault.Wrap(openKind(err), err, "store: write the manifest of generation %d", r.manifest.Generation))
 	}
 	if err := s.check(); err != nil {
 		return nil, err
 	}
 	if err := s.start(ctx, r); err != nil {
-		return nil, fault.Wrap(openKind(err), err, "store: start in %s", fsbackend.GenerationDir(opts.Dir, s.home))
+		return nil, s.openFailed(fault.Wrap(openKind(err), err, "store: start in %s", fsbackend.GenerationDir(opts.Dir, s.home)))
 	}
 	if err := s.check(); err != nil {
 		_ = s.Close(ctx)
@@ -60,6 +60,14 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	}
 	s.log.Info("store is open", logkey.Generation, r.manifest.Generation, "home", s.home, logkey.LSN, r.last, "root_lsn", r.root.LSN, logkey.Count, r.mem.tree.Len())
 	return s, nil
+}
+
+// openFailed tells the owner of an error in writing: there must be no clean release. A full file system is no such error.
+func (s *Store) openFailed(err error) error {
+	if !errors.Is(err, fault.NoSpace) {
+		s.opts.Owner.Fail(err)
+	}
+	return err
 }
 
 // openKind keeps the kind of an error that has one; others are Unavailable.
@@ -318,7 +326,7 @@ func (s *Store) readHome(ctx context.Context, m *Manifest, limits map[uint64]int
 	if err != nil {
 		return err
 	}
-	segs, err := redolog.Relevant(s.opts.FS, all, r.last)
+	segs, err := redolog.Relevant(all, r.last)
 	if err != nil {
 		return err
 	}
@@ -331,7 +339,7 @@ func (s *Store) readHome(ctx context.Context, m *Manifest, limits map[uint64]int
 		if limits != nil && !known {
 			break // it appeared after the first look
 		}
-		if err := seg.Read(s.opts.FS, limit, apply); err != nil {
+		if err := seg.Read(s.opts.FS, limit, r.root.LSN, apply); err != nil {
 			return err
 		}
 		if i+1 < len(segs) && seg.Last+1 != segs[i+1].Header.First {
@@ -343,7 +351,10 @@ func (s *Store) readHome(ctx context.Context, m *Manifest, limits map[uint64]int
 			r.last = max(r.last, seg.Last)
 		}
 	}
-	return nil
+	if limits != nil {
+		return nil // the first look has done it
+	}
+	return redolog.CheckUnused(s.opts.FS, all, m.Home, r.last)
 }
 
 // replay applies a record. Its bytes are copied.
