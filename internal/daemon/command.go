@@ -1,0 +1,96 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ostor/internal/cluster"
+	"ostor/internal/fault"
+)
+
+// Exit codes of every command.
+const (
+	ExitOK       = 0
+	ExitFailed   = 1 // something is wrong; the message says what
+	ExitUsage    = 2 // wrong flags or arguments
+	ExitLost     = 3 // a service lost its ownership or its storage: restart it
+	stopDeadline = 30 * time.Second
+)
+
+// ExitCodes is the text for --help.
+const ExitCodes = `Exit codes: 0 done or stopped by a signal; 1 failed, the message says why; 2 wrong usage;
+3 a service lost its ownership or its storage failed: nothing acknowledged is lost, restart it.`
+
+// Main runs a command until it ends or a signal stops it, and exits with its code. It is the last call of main.
+func Main(root *cobra.Command) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root.SilenceUsage, root.SilenceErrors = true, true
+	usage := true
+	root.PersistentPreRun = func(*cobra.Command, []string) { usage = false }
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		os.Exit(ExitOK)
+	case usage:
+		fmt.Fprintf(os.Stderr, "%s: %v\nRun '%s --help' for usage.\n", root.Name(), err, root.CommandPath())
+		os.Exit(ExitUsage)
+	}
+	fmt.Fprintf(os.Stderr, "%s: %v\n", root.Name(), err)
+	os.Exit(ExitFailed)
+}
+
+// Config adds flags and --config to a command, and returns the function that loads them once the command runs.
+func CommandConfig(cmd *cobra.Command, names ...string) func() (Config, error) {
+	Flags(cmd.Flags(), names...)
+	file := cmd.Flags().String("config", "", "configuration `FILE` in YAML, TOML or JSON (default /etc/ostor/ostor.yaml if it exists)")
+	return func() (Config, error) { return Load(*file, cmd.Flags()) }
+}
+
+// ExitOnLoss is the OnLost of commands: end at once, without flushing anything.
+func ExitOnLoss(id cluster.ServiceID, err error) {
+	fmt.Fprintf(os.Stderr, "service %s may no longer reply, ending at once: %v\n", id, err)
+	os.Exit(ExitLost)
+}
+
+// WaitAndStop blocks until ctx ends, then runs stop with its own deadline. A second signal kills the process as usual.
+func WaitAndStop(ctx context.Context, stop func(context.Context) error) error {
+	<-ctx.Done()
+	signal.Reset(os.Interrupt, syscall.SIGTERM)
+	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopDeadline)
+	defer cancel()
+	if err := stop(sctx); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	return nil
+}
+
+// ServiceFlags are those of the daemons that run one service.
+var ServiceFlags = []string{"local-dir", "run-dir", "profile", "metrics", "log", "log-json", "memory", "rpc", "tls-cert", "tls-key", "tls-ca"}
+
+// DirArg returns the directory that a command was given, or OSTOR_MOUNT.
+func DirArg(args []string) (string, error) {
+	if len(args) == 1 {
+		return args[0], nil
+	}
+	if dir := os.Getenv("OSTOR_MOUNT"); dir != "" {
+		return dir, nil
+	}
+	return "", fault.New(fault.Invalid, "which cluster? name its directory, or set OSTOR_MOUNT")
+}
+
+// ParseService reads the id of --service.
+func ParseService(s string, want cluster.ServiceType) (cluster.ServiceID, error) {
+	n, err := cluster.ParseID(s)
+	if err != nil || cluster.ServiceID(n).Type() != want {
+		return 0, errors.Join(fault.New(fault.Invalid, "--service %q: want the id of a %s, 16 hex digits beginning with %02x", s, want, uint8(want)), err)
+	}
+	return cluster.ServiceID(n), nil
+}
