@@ -186,7 +186,12 @@ func TestNoSpace(t *testing.T) {
 	wantContents(t, s, want)
 	mustUpdate(t, s, func(tx *Tx) error { tx.Delete([]byte("key0000000")); return nil })
 	delete(want, "key0000000")
-	mustUpdate(t, s, func(tx *Tx) error { tx.Delete([]byte("key0000001")); tx.Put([]byte("queue"), nil); tx.Frees(); return nil })
+	mustUpdate(t, s, func(tx *Tx) error {
+		tx.Delete([]byte("key0000001"))
+		tx.Put([]byte("queue"), nil)
+		tx.Frees()
+		return nil
+	})
 	delete(want, "key0000001")
 	want["queue"] = ""
 	crash := fsys.CrashClone(memfs.Nothing)
@@ -257,4 +262,3 @@ func TestCorruptLog(t *testing.T) {
 		t.Errorf("only %d of the flips were noticed", flips)
 	}
 }
-
