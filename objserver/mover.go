@@ -25,6 +25,7 @@ func (s *Server) moveStrays(ctx context.Context) (n int, err error) {
 	from := []byte{prefixPayload}
 	for {
 		var ids []cluster.ObjectID
+		var last []byte
 		err := s.store.View(func(sn *store.Snapshot) error {
 			it := sn.Iter(from, []byte{prefixPayload + 1})
 			defer it.Close()
@@ -38,13 +39,14 @@ func (s *Server) moveStrays(ctx context.Context) (n int, err error) {
 					continue
 				}
 				ids = append(ids, id)
-				from = append(append(from[:0], it.Key()...), 0)
+				last = append(append(last[:0], it.Key()...), 0)
 			}
 			return it.Err()
 		})
 		if err != nil || len(ids) == 0 {
 			return n, err
 		}
+		from = last
 		for _, id := range ids {
 			if err := s.going(ctx); err != nil {
 				return n, err

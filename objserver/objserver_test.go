@@ -1,0 +1,730 @@
+package objserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"ostor/fsbackend"
+	"ostor/fsbackend/memfs"
+	"ostor/internal/cluster"
+	"ostor/internal/cluster/clustertest"
+	"ostor/internal/fault"
+	"ostor/pools"
+)
+
+var seedFlag = flag.Uint64("seed", 0, "seed of randomised tests; 0 takes env SEED or a random one")
+
+// testSeed returns the seed of a randomised test, which a failed run prints.
+func testSeed(t testing.TB) uint64 {
+	seed := *seedFlag
+	if seed == 0 {
+		seed, _ = strconv.ParseUint(os.Getenv("SEED"), 10, 64)
+	}
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("replay with -seed=%d", seed)
+		}
+	})
+	return seed
+}
+
+const (
+	testID  = cluster.ServiceID(0x1000000000000001)
+	testDir = "services/1000000000000001"
+)
+
+// owner is a lease under the test's control.
+type owner struct {
+	generation, prior uint64 // prior != 0: inherits
+	lost              atomic.Bool
+	failed            atomic.Pointer[error]
+}
+
+func (o *owner) Generation() uint64       { return o.generation }
+func (o *owner) Inherits() (uint64, bool) { return o.prior, o.prior != 0 }
+func (o *owner) Fail(err error)           { o.failed.CompareAndSwap(nil, &err) }
+func (o *owner) Check() error {
+	if o.lost.Load() || o.failed.Load() != nil {
+		return fault.New(fault.Stale, "lease lost")
+	}
+	return nil
+}
+
+func newFS(t testing.TB) *memfs.FS {
+	t.Helper()
+	fs := memfs.New()
+	dir := testDir + "/" + fsbackend.GenDir
+	if err := fs.MkdirAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []string{"", "services", testDir, dir} {
+		if err := fs.SyncDir(d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return fs
+}
+
+// tiny lays pool files out so that tests fill several: 2 regions of 8 blocks.
+func tiny(pools.Pool) pools.Geometry { return pools.Geometry{BlocksPerRegion: 8, Regions: 2} }
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// testOptions are those of a small server: checkpoints are frequent and files full soon.
+func testOptions(fs fsbackend.FS, o *owner) Options {
+	return Options{FS: fs, Dir: testDir, Owner: o, ID: testID, SegmentBytes: 1 << 20, LogBytes: 4 << 20, MemtableBytes: 256 << 10, CacheBytes: 1 << 20,
+		JanitorEvery: -1, Geometry: tiny, Logger: quiet()}
+}
+
+func open(t testing.TB, opts Options) *Server {
+	t.Helper()
+	s, err := Open(t.Context(), opts)
+	if err != nil {
+		t.Fatalf("open generation %d: %v", opts.Owner.Generation(), err)
+	}
+	return s
+}
+
+// openChecked opens a server that is checked and closed when the test ends.
+func openChecked(t testing.TB, opts Options) *Server {
+	s := open(t, opts)
+	t.Cleanup(func() {
+		ctx := context.Background()
+		check(t, s)
+		if err := s.Close(ctx); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// check asserts that an idle server is consistent and has not leaked anything.
+func check(t testing.TB, s *Server) {
+	t.Helper()
+	if err := s.Scrub(context.Background()); err != nil {
+		t.Errorf("check: %v", err)
+	}
+	st := s.Stats()
+	var want int64
+	var objects, live int64
+	err := s.Objects(context.Background(), cluster.ObjectID{}, func(_ cluster.ObjectID, size, _ int64) bool {
+		want += pools.SplitBytes(size)
+		objects++
+		live += size
+		return true
+	})
+	if err != nil {
+		t.Errorf("list objects: %v", err)
+	}
+	if st.Allocated != want || st.Objects != objects || st.LiveBytes != live || st.Pinned != 0 {
+		t.Errorf("%d objects of %d bytes in %d; stats say %d of %d in %d, %d pinned", objects, live, want, st.Objects, st.LiveBytes, st.Allocated, st.Pinned)
+	}
+}
+
+// content is what object n consists of.
+func content(n, size int) []byte {
+	b := make([]byte, size)
+	x := uint64(n)*0x9e3779b97f4a7c15 + 1
+	for i := range b {
+		x ^= x << 13
+		x ^= x >> 7
+		x ^= x << 17
+		b[i] = byte(x >> 24)
+	}
+	return b
+}
+
+func create(t testing.TB, s *Server, data []byte) cluster.ObjectID {
+	t.Helper()
+	id := cluster.NewObjectID()
+	if _, err := s.CreateObject(t.Context(), id, int64(len(data)), bytes.NewReader(data)); err != nil {
+		t.Fatalf("create %d bytes: %v", len(data), err)
+	}
+	return id
+}
+
+func wantBytes(t testing.TB, s *Server, id cluster.ObjectID, want []byte) {
+	t.Helper()
+	var b bytes.Buffer
+	if err := s.ReadObject(context.Background(), id, 0, int64(len(want)), &b); err != nil || !bytes.Equal(b.Bytes(), want) {
+		t.Fatalf("read object %v of %d bytes: got %d, equal %v, %v", id, len(want), b.Len(), bytes.Equal(b.Bytes(), want), err)
+	}
+}
+
+func TestConformance(t *testing.T) {
+	for _, tc := range []struct {
+		name  string
+		small int64
+	}{{"small payloads logged", 0}, {"all payloads direct", -1}} {
+		t.Run(tc.name, func(t *testing.T) {
+			clustertest.RunObjectServer(t, func(t *testing.T) cluster.ObjectServer {
+				opts := testOptions(newFS(t), &owner{generation: 1})
+				opts.SmallBytes, opts.Geometry, opts.MemtableBytes = tc.small, nil, 1<<20
+				return openChecked(t, opts)
+			})
+		})
+	}
+}
+
+func TestReopen(t *testing.T) {
+	fs := newFS(t)
+	s := open(t, testOptions(fs, &owner{generation: 1}))
+	sizes := []int{1, 4096, 5000, 64 << 10, 129 << 10, 3 << 20, 17<<20 + 3}
+	var ids []cluster.ObjectID
+	for i, size := range sizes {
+		ids = append(ids, create(t, s, content(i, size)))
+	}
+	gone := create(t, s, content(99, 70_000))
+	if err := s.DeleteObjects(t.Context(), []cluster.ObjectID{gone}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.StatObject(t.Context(), ids[0]); !errors.Is(err, fault.Unavailable) {
+		t.Errorf("after close: %v", err)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Errorf("close again: %v", err)
+	}
+	verify := func(o *owner) *Server {
+		t.Helper()
+		s := open(t, testOptions(fs, o))
+		for i, size := range sizes {
+			wantBytes(t, s, ids[i], content(i, size))
+		}
+		if _, err := s.StatObject(t.Context(), gone); !errors.Is(err, fault.NotFound) {
+			t.Errorf("deleted object: %v", err)
+		}
+		check(t, s)
+		return s
+	}
+	s = verify(&owner{generation: 2, prior: 1}) // inherits
+	a := create(t, s, content(7, 100_000))
+	if s.home != 1 {
+		t.Errorf("home is %d, want the inherited 1", s.home)
+	}
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s = verify(&owner{generation: 3}) // does not: reads only
+	wantBytes(t, s, a, content(7, 100_000))
+	if s.home != 3 {
+		t.Errorf("home is %d, want 3", s.home)
+	}
+	create(t, s, content(8, 100_000))
+	check(t, s)
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestStrays: small payloads that were logged, but not swept, when the process died. The next generation has them in its tree at first and moves them to its own blocks.
+func TestStrays(t *testing.T) {
+	fs := newFS(t)
+	opts := testOptions(fs, &owner{generation: 1})
+	opts.MemtableBytes, opts.LogBytes = 32<<20, 64<<20 // no checkpoint by itself
+	s := open(t, opts)
+	const n = 300
+	var ids []cluster.ObjectID
+	for i := range n {
+		ids = append(ids, create(t, s, content(i, 1+i*97%20_000)))
+	}
+	ids = append(ids, create(t, s, content(n, 64<<10)))
+	size := func(i int) int {
+		if i == n {
+			return 64 << 10
+		}
+		return 1 + i*97%20_000
+	}
+	for g := uint64(2); g <= 4; g++ { // three deaths in a row, none before a checkpoint
+		fs = fs.CrashClone(memfs.Some(g))
+		opts = testOptions(fs, &owner{generation: g})
+		opts.MemtableBytes, opts.LogBytes = 32<<20, 64<<20
+		s = open(t, opts)
+		for i, id := range ids {
+			wantBytes(t, s, id, content(i, size(i)))
+		}
+		check(t, s)
+	}
+	if err := s.DeleteObjects(t.Context(), ids[:50]); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Checkpoint(t.Context()); err != nil { // strays go to the tree
+		t.Fatal(err)
+	}
+	check(t, s)
+	if err := s.Collect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Stats().Moved; got != int64(len(ids)-50) {
+		t.Errorf("moved %d objects, want %d", got, len(ids)-50)
+	}
+	check(t, s)
+	for k, ps := range s.Stats().Pools.Pools {
+		if ps.OldFiles != 0 {
+			t.Errorf("pool %d: %d files of earlier generations are left", k, ps.OldFiles)
+		}
+	}
+	fs = fs.CrashClone(memfs.Keep{})
+	s = openChecked(t, testOptions(fs, &owner{generation: 9}))
+	for i, id := range ids[50:] {
+		wantBytes(t, s, id, content(i+50, size(i+50)))
+	}
+}
+
+// TestEvacuate: sparse files of a dead generation are emptied and unlinked; their space comes back.
+func TestEvacuate(t *testing.T) {
+	fs := newFS(t)
+	s := open(t, testOptions(fs, &owner{generation: 1}))
+	var ids []cluster.ObjectID
+	for i := range 40 {
+		ids = append(ids, create(t, s, content(i, 1<<20)))
+	}
+	big := create(t, s, content(100, 75<<20))
+	if err := s.DeleteObjects(t.Context(), ids[3:]); err != nil {
+		t.Fatal(err)
+	}
+	fs = fs.CrashClone(memfs.Keep{})
+	used := fs.Used()
+	s = openChecked(t, testOptions(fs, &owner{generation: 2}))
+	for range 6 {
+		if err := s.Collect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		check(t, s)
+	}
+	for i, id := range ids[:3] {
+		wantBytes(t, s, id, content(i, 1<<20))
+	}
+	wantBytes(t, s, big, content(100, 75<<20))
+	if ps := s.Stats().Pools.Pools[8]; ps.OldFiles != 0 {
+		t.Errorf("%d old files of 1 MiB blocks are left", ps.OldFiles)
+	}
+	if got := fs.Used(); got > used-30<<20 {
+		t.Errorf("%d bytes are used after the deletion of 37 MiB, %d before", got, used)
+	}
+}
+
+// TestSpaceComesBack fills and deletes for many rounds: pool files do not grow, and in the end are gone.
+func TestSpaceComesBack(t *testing.T) {
+	fs := newFS(t)
+	s := openChecked(t, testOptions(fs, &owner{generation: 1}))
+	var after [2]int64
+	for round := range 12 {
+		var ids []cluster.ObjectID
+		for i := range 30 {
+			ids = append(ids, create(t, s, content(i, 1+(i*7919)%200_000)))
+		}
+		if err := s.DeleteObjects(t.Context(), ids); err != nil {
+			t.Fatal(err)
+		}
+		after[min(round/2, 1)] = int64(s.Stats().Pools.FilesMade)
+	}
+	if after[1] > after[0]+12 {
+		t.Errorf("%d files were made by the second round, %d by the last", after[0], after[1])
+	}
+	if err := s.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Collect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	st := s.Stats().Pools
+	for k, ps := range st.Pools {
+		if ps.Files != 0 {
+			t.Errorf("pool %d still has %d files", k, ps.Files)
+		}
+	}
+	before := st.FilesMade
+	create(t, s, content(1, 100))
+	if s.Stats().Pools.FilesMade != before+1 {
+		t.Error("no new file was made")
+	}
+}
+
+// TestRandom compares random operations, restarts and deaths with a model.
+func TestRandom(t *testing.T) {
+	seed := testSeed(t)
+	rng := rand.New(rand.NewPCG(seed, 1))
+	fs := newFS(t)
+	generation := uint64(1)
+	s := open(t, testOptions(fs, &owner{generation: generation}))
+	type object struct{ seed, size int }
+	model := map[cluster.ObjectID]object{}
+	pick := func() (cluster.ObjectID, object, bool) {
+		for id, o := range model {
+			return id, o, true
+		}
+		return cluster.ObjectID{}, object{}, false
+	}
+	for i := range 1200 {
+		switch n := rng.IntN(100); {
+		case n < 45:
+			o := object{i, 1 + rng.IntN(1<<(1+rng.IntN(19)))}
+			model[create(t, s, content(o.seed, o.size))] = o
+		case n < 75:
+			if id, o, ok := pick(); ok {
+				from := rng.IntN(o.size)
+				length := 1 + rng.IntN(o.size-from)
+				var b bytes.Buffer
+				if err := s.ReadObject(t.Context(), id, int64(from), int64(length), &b); err != nil || !bytes.Equal(b.Bytes(), content(o.seed, o.size)[from:from+length]) {
+					t.Fatalf("step %d: read %d at %d of %+v: %v", i, length, from, o, err)
+				}
+			}
+		case n < 92:
+			var ids []cluster.ObjectID
+			for id := range model {
+				if ids = append(ids, id); rng.IntN(3) > 0 {
+					break
+				}
+			}
+			if err := s.DeleteObjects(t.Context(), ids); err != nil {
+				t.Fatalf("step %d: %v", i, err)
+			}
+			for _, id := range ids {
+				delete(model, id)
+			}
+		case n < 94:
+			if err := s.Checkpoint(t.Context()); err != nil {
+				t.Fatalf("step %d: %v", i, err)
+			}
+		case n < 96:
+			if err := s.Collect(t.Context()); err != nil {
+				t.Fatalf("step %d: %v", i, err)
+			}
+		case n < 97:
+			check(t, s)
+		case n < 98: // a clean restart on the same host
+			if err := s.Close(t.Context()); err != nil {
+				t.Fatalf("step %d: close: %v", i, err)
+			}
+			s = open(t, testOptions(fs, &owner{generation: generation + 1, prior: generation}))
+			generation++
+		case n < 99: // a restart that inherits nothing
+			if err := s.Close(t.Context()); err != nil {
+				t.Fatalf("step %d: close: %v", i, err)
+			}
+			generation++
+			s = open(t, testOptions(fs, &owner{generation: generation}))
+		default: // death of the machine
+			fs = fs.CrashClone(memfs.Some(seed + uint64(i)))
+			generation++
+			s = open(t, testOptions(fs, &owner{generation: generation}))
+		}
+	}
+	for id, o := range model {
+		wantBytes(t, s, id, content(o.seed, o.size))
+	}
+	if st := s.Stats(); st.Objects != int64(len(model)) {
+		t.Errorf("%d objects, the model has %d", st.Objects, len(model))
+	}
+	check(t, s)
+	if err := s.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d objects in the end, generation %d", len(model), generation)
+}
+
+// TestDeleteDuringSweep stops a checkpoint's sweep right before its writes, deletes the objects that it is about to write, and fills their blocks again.
+func TestDeleteDuringSweep(t *testing.T) {
+	fs := &gateFS{FS: newFS(t)}
+	opts := testOptions(fs, &owner{generation: 1})
+	opts.MemtableBytes, opts.LogBytes = 32<<20, 64<<20
+	opts.SmallBytes = 8 << 10
+	s := openChecked(t, opts)
+	var ids []cluster.ObjectID
+	for i := range 16 {
+		ids = append(ids, create(t, s, content(i, 4096)))
+	}
+	// A write of 16 blocks to the pool of 4 KiB blocks is the sweep's.
+	entered, leave := make(chan struct{}), make(chan struct{})
+	fs.onWrite.Store(func(name string, n int) {
+		if bytes.Contains([]byte(name), []byte("pool-00.")) && n > headersOf16 {
+			fs.onWrite.Store(func(string, int) {})
+			close(entered)
+			<-leave
+		}
+	})
+	done := make(chan error, 1)
+	go func() { done <- s.Checkpoint(context.Background()) }()
+	<-entered
+	if err := s.DeleteObjects(t.Context(), ids); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Stats().Pools.DeferredBlocks; got != 16 {
+		t.Errorf("%d blocks are held back, want 16", got)
+	}
+	// 129 KiB objects take a block of 4 KiB each, written directly.
+	var others []cluster.ObjectID
+	for i := range 20 {
+		others = append(others, create(t, s, content(100+i, 129<<10)))
+	}
+	close(leave)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range others {
+		wantBytes(t, s, id, content(100+i, 129<<10))
+	}
+	if got := s.Stats().Pools.DeferredBlocks; got != 0 {
+		t.Errorf("%d blocks are still held back", got)
+	}
+}
+
+const headersOf16 = 16 * 64
+
+// gateFS tells of every write before it is done.
+type gateFS struct {
+	fsbackend.FS
+	onWrite gateHook
+}
+
+type gateHook struct {
+	mu sync.Mutex
+	fn func(name string, n int)
+}
+
+func (h *gateHook) Store(fn func(string, int)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fn = fn
+}
+
+func (h *gateHook) call(name string, n int) {
+	h.mu.Lock()
+	fn := h.fn
+	h.mu.Unlock()
+	if fn != nil {
+		fn(name, n)
+	}
+}
+
+type gateFile struct {
+	fsbackend.File
+	fs *gateFS
+}
+
+func (f *gateFS) wrap(h fsbackend.File, err error) (fsbackend.File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &gateFile{h, f}, nil
+}
+
+func (f *gateFS) Create(name string) (fsbackend.File, error) { return f.wrap(f.FS.Create(name)) }
+func (f *gateFS) Open(name string) (fsbackend.File, error)   { return f.wrap(f.FS.Open(name)) }
+
+func (f *gateFile) WriteAt(b []byte, off int64) (int, error) {
+	f.fs.onWrite.call(f.Name(), len(b))
+	return f.File.WriteAt(b, off)
+}
+
+// TestPins: a delete waits for reads that came before it, not for those that come after.
+func TestPins(t *testing.T) {
+	p := newPins()
+	id := cluster.NewObjectID()
+	freed := 0
+	p.after(id, func() { freed++ })
+	if freed != 1 {
+		t.Error("nobody reads: free at once")
+	}
+	a, b := p.acquire(id), p.acquire(id)
+	p.after(id, func() { freed++ })
+	c := p.acquire(id)
+	p.after(id, func() { freed += 10 })
+	p.release(id, a)
+	if freed != 1 {
+		t.Error("freed although a reader is left")
+	}
+	p.release(id, b)
+	if freed != 2 {
+		t.Error("not freed after the last reader from before")
+	}
+	p.release(id, c)
+	if freed != 12 || p.count() != 0 {
+		t.Errorf("freed %d, %d groups left", freed, p.count())
+	}
+}
+
+func TestStaleOwner(t *testing.T) {
+	o := &owner{generation: 1}
+	s := open(t, testOptions(newFS(t), o))
+	id := create(t, s, content(1, 5000))
+	o.lost.Store(true)
+	if _, err := s.StatObject(t.Context(), id); !errors.Is(err, fault.Stale) {
+		t.Errorf("stat: %v", err)
+	}
+	var b bytes.Buffer
+	if err := s.ReadObject(t.Context(), id, 0, 10, &b); !errors.Is(err, fault.Stale) || b.Len() > 0 {
+		t.Errorf("read: %v, %d bytes", err, b.Len())
+	}
+	for _, size := range []int{10, 100_000} {
+		if _, err := s.CreateObject(t.Context(), cluster.NewObjectID(), int64(size), bytes.NewReader(content(2, size))); !errors.Is(err, fault.Stale) {
+			t.Errorf("create %d: %v", size, err)
+		}
+	}
+	if err := s.DeleteObjects(t.Context(), []cluster.ObjectID{id}); !errors.Is(err, fault.Stale) {
+		t.Errorf("delete: %v", err)
+	}
+}
+
+func TestCorruptBlock(t *testing.T) {
+	fs := newFS(t)
+	s := open(t, testOptions(fs, &owner{generation: 1}))
+	small, large := create(t, s, content(1, 3000)), create(t, s, content(2, 3<<20))
+	other := create(t, s, content(3, 3<<20))
+	if err := s.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	flip := func(id cluster.ObjectID, at int64) string {
+		t.Helper()
+		sn := s.store.Snapshot()
+		defer sn.Close()
+		o, ok, err := load(sn, id)
+		if err != nil || !ok {
+			t.Fatal(ok, err)
+		}
+		list, err := o.all()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range list {
+			if at < e.Offset+e.Length {
+				f, err := fs.Open(e.Addr.Name(testDir))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer f.Close()
+				off := tiny(0).BlockOffset(e.Addr.Pool, e.Addr.Block) + at - e.Offset
+				var b [1]byte
+				if _, err := f.ReadAt(b[:], off); err != nil {
+					t.Fatal(err)
+				}
+				b[0] ^= 0x10
+				if _, err := f.WriteAt(b[:], off); err != nil {
+					t.Fatal(err)
+				}
+				return e.Addr.Name(testDir)
+			}
+		}
+		t.Fatal("no such byte")
+		return ""
+	}
+	for _, tc := range []struct {
+		id   cluster.ObjectID
+		n    int
+		size int
+		at   int64
+	}{{small, 1, 3000, 2999}, {large, 2, 3 << 20, 2<<20 + 5}} {
+		file := flip(tc.id, tc.at)
+		var b bytes.Buffer
+		err := s.ReadObject(t.Context(), tc.id, 0, int64(tc.size), &b)
+		c, ok := errors.AsType[*fault.Corruption](err)
+		if !ok || c.File != file || !errors.Is(err, fault.Corrupt) {
+			t.Errorf("object of %d bytes: %v, want corruption of %s", tc.size, err, file)
+		}
+		if want := content(tc.n, tc.size); !bytes.Equal(b.Bytes(), want[:b.Len()]) || int64(b.Len()) > tc.at {
+			t.Errorf("object of %d bytes: %d bytes were handed out, wrong ones among them", tc.size, b.Len())
+		}
+		if err := s.Scrub(t.Context()); !errors.Is(err, fault.Corrupt) {
+			t.Errorf("scrub: %v", err)
+		}
+		if err := s.Check(t.Context()); err != nil {
+			t.Errorf("check reads no payload: %v", err)
+		}
+	}
+	wantBytes(t, s, other, content(3, 3<<20))
+	// Ranges that do not touch the damaged chunk are served.
+	var b bytes.Buffer
+	if err := s.ReadObject(t.Context(), large, 0, 2<<20, &b); err != nil || !bytes.Equal(b.Bytes(), content(2, 3<<20)[:2<<20]) {
+		t.Errorf("range before the damage: %v", err)
+	}
+	if got := s.Stats().Corrupt; got != 2 {
+		t.Errorf("%d reads met damage, want 2", got)
+	}
+	// A damaged object can be deleted.
+	if err := s.DeleteObjects(t.Context(), []cluster.ObjectID{small, large}); err != nil {
+		t.Error(err)
+	}
+	check(t, s)
+}
+
+func TestManyExtents(t *testing.T) {
+	if testing.Short() {
+		t.Skip("stores 600 MiB in memory")
+	}
+	fs := newFS(t)
+	opts := testOptions(fs, &owner{generation: 1})
+	opts.Geometry = nil
+	s := openChecked(t, opts)
+	const size = 600<<20 + 77
+	id := cluster.NewObjectID()
+	if _, err := s.CreateObject(t.Context(), id, size, io.LimitReader(&pattern{}, size)); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []int64{0, 479<<20 + 1<<20 - 5, 480 << 20, 599 << 20, size - 10} {
+		var b bytes.Buffer
+		before := s.Stats().Pools
+		if err := s.ReadObject(t.Context(), id, at, 10, &b); err != nil {
+			t.Fatal(err)
+		}
+		want := make([]byte, 10)
+		_, _ = (&pattern{at}).Read(want)
+		if !bytes.Equal(b.Bytes(), want) {
+			t.Errorf("at %d: got %x, want %x", at, b.Bytes(), want)
+		}
+		if st := s.Stats().Pools; st.Preads-before.Preads > 2 || st.ReadBytes-before.ReadBytes > 2*pools.ChunkBytes {
+			t.Errorf("10 bytes took %d reads of %d bytes", st.Preads-before.Preads, st.ReadBytes-before.ReadBytes)
+		}
+	}
+	w := &patternChecker{t: t}
+	if err := s.ReadObject(t.Context(), id, 0, size, w); err != nil || w.at != size {
+		t.Errorf("read %d bytes: %v", w.at, err)
+	}
+	if err := s.DeleteObjects(t.Context(), []cluster.ObjectID{id}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pattern is an endless body whose byte at i depends on i.
+type pattern struct{ at int64 }
+
+func (p *pattern) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = patternByte(p.at + int64(i))
+	}
+	p.at += int64(len(b))
+	return len(b), nil
+}
+
+func patternByte(i int64) byte { return byte(i) ^ byte(i>>8) ^ byte(i>>16)*3 ^ byte(i>>24)*7 }
+
+type patternChecker struct {
+	t  *testing.T
+	at int64
+}
+
+func (w *patternChecker) Write(b []byte) (int, error) {
+	for i, c := range b {
+		if c != patternByte(w.at+int64(i)) {
+			return 0, fmt.Errorf("wrong byte at %d", w.at+int64(i))
+		}
+	}
+	w.at += int64(len(b))
+	return len(b), nil
+}
