@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"maps"
 	"strconv"
 	"strings"
 
@@ -12,13 +13,9 @@ import (
 
 // completeChecksum computes the checksum that the object of an upload gets from those recorded with its parts, and compares all that the client says about the whole: checksum,
 // type and size. It returns none when the upload has no algorithm. Parts that do not exist are left to the name server, whose decision counts.
-func (c *call) completeChecksum(ctx context.Context, ns cluster.NameServer, u *cluster.Upload, parts []cluster.CompletePart) (cluster.Checksum, error) {
+func (c *call) completeChecksum(ctx context.Context, ns cluster.NameServer, u *cluster.Upload, parts []cluster.CompletePart, given s3.Checksum) (cluster.Checksum, error) {
 	algorithm := s3.ChecksumAlgorithm(u.Template.Checksum.Algorithm)
 	sizeWanted := c.header("X-Amz-Mp-Object-Size")
-	given, err := c.givenChecksum()
-	if err != nil {
-		return cluster.Checksum{}, err
-	}
 	if kind := c.header("X-Amz-Checksum-Type"); kind != "" && kind != checksumType(u.Template.Checksum) {
 		return cluster.Checksum{}, invalidRequest("The upload was created using the " + checksumType(u.Template.Checksum) + " checksum mode. The complete request must use the same checksum mode.")
 	}
@@ -59,10 +56,12 @@ func (c *call) completeChecksum(ctx context.Context, ns cluster.NameServer, u *c
 	return storedChecksum(sum), nil
 }
 
-// givenChecksum reads the x-amz-checksum-* header that a client sends about the whole object.
-func (c *call) givenChecksum() (s3.Checksum, error) {
+// takeChecksum takes the x-amz-checksum-* header out of a CompleteMultipartUpload: there it is about the whole object, everywhere else about the request's body.
+func (c *call) takeChecksum() (s3.Checksum, error) {
 	var given s3.Checksum
-	for name, v := range c.r.Header {
+	h := maps.Clone(c.r.Header)
+	c.r.Header = h
+	for name, v := range h {
 		if !strings.HasPrefix(name, "X-Amz-Checksum-") {
 			continue
 		}
@@ -77,6 +76,7 @@ func (c *call) givenChecksum() (s3.Checksum, error) {
 		if given, _, err = s3.ParseChecksum(a, v[0]); err != nil {
 			return given, err
 		}
+		delete(h, name)
 	}
 	return given, nil
 }

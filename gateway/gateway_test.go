@@ -82,6 +82,9 @@ func TestNothingSilently(t *testing.T) {
 	s.want(405, "MethodNotAllowed", ask{method: "PUT", target: "/box/key?policy", body: "{}"})
 	s.want(405, "MethodNotAllowed", ask{method: "DELETE", target: "/box?uploadId=1"})
 	s.want(400, "InvalidArgument", ask{method: "GET", target: "/box?acl&policy"})
+	s.want(400, "InvalidURI", ask{method: "GET", target: "/box?prefix=%zz"})
+	s.want(400, "InvalidURI", ask{method: "GET", target: "/box?prefix=a;b=c"})
+	s.want(400, "InvalidArgument", ask{method: "GET", target: "/box?prefix=a&prefix=b"})
 	if got := s.want(200, "", ask{method: "GET", target: "/box/key"}); got.body != "x" {
 		t.Errorf("the object is now %q", got.body)
 	}

@@ -147,12 +147,20 @@ func (c *call) authorizeSource(src *copySource) error {
 		// Always read anew: a copy costs far more, and a deleted bucket needs no second attempt.
 		b, err := c.g.freshBucket(c.r.Context(), src.bucket)
 		if err != nil {
-			return err
+			return sourceError(err)
 		}
 		src.record = b
 	}
 	src.request.Bucket = src.record.ID
 	return allow(c.who, opGetObject, src.record)
+}
+
+// sourceError makes of fault.NoBucket the error of the source's bucket: it says nothing about that of the request.
+func sourceError(err error) error {
+	if fault.KindOf(err) == fault.NoBucket {
+		return s3.ErrNoSuchBucket
+	}
+	return err
 }
 
 // withSource looks the source up, checks the copy's conditions and calls use; again when the object was replaced and freed while it was read.
@@ -164,7 +172,7 @@ func (g *Gateway) withSource(ctx context.Context, c *call, src *copySource, use 
 	for try := 1; ; try++ {
 		e, err := ns.Lookup(ctx, src.request)
 		if err != nil {
-			return missingKey(err, src.versioned)
+			return sourceError(missingKey(err, src.versioned))
 		}
 		if e.DeleteMarker {
 			if src.versioned {

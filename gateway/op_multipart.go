@@ -72,6 +72,10 @@ func (g *Gateway) completeMultipartUpload(c *call) error {
 	if err != nil {
 		return err
 	}
+	given, err := c.takeChecksum()
+	if err != nil {
+		return err
+	}
 	var doc s3.CompleteMultipartUpload
 	if err := c.readDocument(maxCompleteXML, &doc); err != nil {
 		return err
@@ -93,7 +97,7 @@ func (g *Gateway) completeMultipartUpload(c *call) error {
 	case err != nil:
 		return err
 	default:
-		if r.Checksum, err = c.completeChecksum(ctx, ns, &u, parts); err != nil {
+		if r.Checksum, err = c.completeChecksum(ctx, ns, &u, parts, given); err != nil {
 			return err
 		}
 	}

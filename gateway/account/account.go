@@ -103,26 +103,31 @@ func (a *Accounts) Get(ctx context.Context, id cluster.UserID) (User, error) {
 
 // FindEmail returns the user with an e-mail address, whatever the case of its ASCII letters, or fault.NotFound.
 func (a *Accounts) FindEmail(ctx context.Context, email string) (User, error) {
-	if err := checkEmail(email); err != nil {
-		return User{}, err
-	}
-	name := mailName(email)
-	ns, err := a.topology.NameServerOfRecord(name)
-	if err != nil {
-		return User{}, fmt.Errorf("account: find %s: %w", email, err)
-	}
-	r, err := ns.GetRecord(ctx, name)
-	if errors.Is(err, fault.NotFound) {
-		return User{}, fault.New(fault.NotFound, "account: there is no user with e-mail address %s", email)
-	}
-	if err != nil {
-		return User{}, fmt.Errorf("account: find %s: %w", email, err)
-	}
-	id, err := decodeMail(name, r.Value)
+	id, err := a.FindEmailID(ctx, email)
 	if err != nil {
 		return User{}, err
 	}
 	return a.Get(ctx, id)
+}
+
+// FindEmailID returns the id of the user whom FindEmail finds.
+func (a *Accounts) FindEmailID(ctx context.Context, email string) (cluster.UserID, error) {
+	if err := checkEmail(email); err != nil {
+		return 0, err
+	}
+	name := mailName(email)
+	ns, err := a.topology.NameServerOfRecord(name)
+	if err != nil {
+		return 0, fmt.Errorf("account: find %s: %w", email, err)
+	}
+	r, err := ns.GetRecord(ctx, name)
+	if errors.Is(err, fault.NotFound) {
+		return 0, fault.New(fault.NotFound, "account: there is no user with e-mail address %s", email)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("account: find %s: %w", email, err)
+	}
+	return decodeMail(name, r.Value)
 }
 
 // show opens the secrets of a user.
