@@ -64,7 +64,7 @@ func ParseCopyRange(header string, size int64) (Range, error) {
 }
 
 // maxOffset is what a larger number is taken for; no object is as long.
-const maxOffset = 1<<62 - 1
+const maxOffset = 1 << 59 // times 10 it still fits
 
 // parseOffset reads decimal digits only, and any number of them.
 func parseOffset(s string) (int64, bool) {
@@ -72,14 +72,19 @@ func parseOffset(s string) (int64, bool) {
 		return 0, false
 	}
 	var n int64
+	over := false
 	for i := 0; i < len(s); i++ {
 		c := s[i] - '0'
 		if c > 9 {
 			return 0, false
 		}
-		if n = n*10 + int64(c); n > maxOffset/10-1 {
-			n = maxOffset / 10 // digits that follow keep it there
+		if n = n*10 + int64(c); n > maxOffset {
+			n = maxOffset / 10 // the next digit cannot make it overflow
+			over = true
 		}
+	}
+	if over {
+		n = maxOffset
 	}
 	return n, true
 }

@@ -1,0 +1,88 @@
+package s3
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+)
+
+func TestDecodeXML(t *testing.T) {
+	t.Parallel()
+	const good = `<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Quiet>true</Quiet><Object><Key>a&amp;b</Key></Object></Delete>`
+	for _, tc := range []struct {
+		name, text string
+		want       error
+	}{
+		{"good", good, nil},
+		{"declaration", `<?xml version="1.0" encoding="UTF-8"?>` + "\n" + good + "\n<!-- bye -->\n", nil},
+		{"no name space", strings.Replace(good, ` xmlns="http://s3.amazonaws.com/doc/2006-03-01/"`, "", 1), nil},
+		{"prefix", `<s:Delete xmlns:s="x"><s:Quiet>true</s:Quiet><s:Object><s:Key>a&#38;b</s:Key></s:Object></s:Delete>`, nil},
+		{"empty", "", ErrMissingRequestBody},
+		{"space", "  \n", ErrMalformedXML},
+		{"text", "hello", ErrMalformedXML},
+		{"not closed", good[:len(good)-1], ErrMalformedXML},
+		{"closed in the wrong order", "<Delete><Object><Key>x</Object></Key></Delete>", ErrMalformedXML},
+		{"text behind", good + "junk", ErrMalformedXML},
+		{"second root", good + good, ErrMalformedXML},
+		{"NUL behind", good + "\x00", ErrMalformedXML},
+		{"document type", `<!DOCTYPE Delete>` + good, ErrMalformedXML},
+		{"entity", `<!DOCTYPE d [<!ENTITY e "x">]><Delete><Object><Key>&e;</Key></Object></Delete>`, ErrMalformedXML},
+		{"expanding entities", `<!DOCTYPE d [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><Delete><Object><Key>&b;</Key></Object></Delete>`, ErrMalformedXML},
+		{"external entity", `<!DOCTYPE d [<!ENTITY e SYSTEM "file:///etc/passwd">]><Delete><Object><Key>&e;</Key></Object></Delete>`, ErrMalformedXML},
+		{"unknown entity", `<Delete><Object><Key>&nbsp;</Key></Object></Delete>`, ErrMalformedXML},
+		{"charset", `<?xml version="1.0" encoding="ISO-8859-1"?>` + good, ErrMalformedXML},
+		{"wrong UTF-8", "<Delete><Object><Key>\xff</Key></Object></Delete>", ErrMalformedXML},
+		{"control character", "<Delete><Object><Key>\x01</Key></Object></Delete>", ErrMalformedXML},
+		{"processing instruction", `<?php x ?>` + good, ErrMalformedXML},
+		{"declaration in the middle", `<Delete><?xml version="1.0"?></Delete>`, ErrMalformedXML},
+		{"17 levels", strings.Repeat("<a>", 17) + strings.Repeat("</a>", 17), ErrMalformedXML},
+		{"100k levels", strings.Repeat("<a>", 100000), ErrMalformedXML},
+		{"not boolean", "<Delete><Quiet>maybe</Quiet></Delete>", ErrMalformedXML},
+		{"too long", "<Delete>" + strings.Repeat("<!-- -->", 100000) + "</Delete>", ErrMaxMessageLengthExceeded},
+		{"long space behind", good + strings.Repeat(" ", 500000), ErrMaxMessageLengthExceeded},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			var d Delete
+			err := DecodeXML(strings.NewReader(tc.text), 400000, &d)
+			if !errors.Is(err, tc.want) || (err == nil) != (tc.want == nil) {
+				t.Fatalf("got %v, want %v", err, tc.want)
+			}
+			if err == nil && (!d.Quiet || len(d.Objects) != 1 || d.Objects[0].Key != "a&b") {
+				t.Errorf("got %+v", d)
+			}
+		})
+	}
+	// What the body says about itself comes before what the parser says.
+	bad := io.MultiReader(strings.NewReader("<Delete>"), iotest.ErrReader(ErrBadDigest))
+	if err := DecodeXML(bad, 100, new(Delete)); !errors.Is(err, ErrBadDigest) {
+		t.Errorf("got %v, want BadDigest", err)
+	}
+	b := NewBody(strings.NewReader(good), BodyOptions{Size: int64(len(good)), MD5: make([]byte, 16)})
+	if err := DecodeXML(b, 1000, new(Delete)); !errors.Is(err, ErrBadDigest) {
+		t.Errorf("a document with a wrong Content-MD5: %v", err)
+	}
+	if err := DecodeXML(strings.NewReader(good), int64(len(good)), new(Delete)); err != nil {
+		t.Errorf("of exactly the limit: %v", err)
+	}
+	if err := DecodeXML(strings.NewReader(good), int64(len(good))-1, new(Delete)); !errors.Is(err, ErrMaxMessageLengthExceeded) {
+		t.Errorf("one byte over the limit: %v", err)
+	}
+}
+
+func FuzzDecodeXML(f *testing.F) {
+	f.Add(`<?xml version="1.0"?><Delete><Object><Key>x</Key></Object></Delete>`)
+	f.Add(`<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>"x"</ETag></Part></CompleteMultipartUpload>`)
+	f.Add(`<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>`)
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, v := range []any{new(Delete), new(CompleteMultipartUpload), new(CreateBucketConfiguration)} {
+			if err := DecodeXML(strings.NewReader(text), 1<<16, v); err != nil {
+				if _, ok := errors.AsType[*Error](err); !ok {
+					t.Fatalf("%v is not an S3 error", err)
+				}
+			}
+		}
+	})
+}
