@@ -26,7 +26,8 @@ type osFS struct {
 }
 
 // NewOS returns the FS whose root is an existing directory; root itself may be reached through symbolic links, nothing below it is.
-// It returns fs.ErrNotExist when there is none and syscall.ENOTDIR for something else. It needs Linux 5.6 (openat2).
+// It returns fs.ErrNotExist when there is none and syscall.ENOTDIR for something else. It needs Linux 5.6 (openat2). The FS holds a descriptor of the root, so that
+// the mount is busy, until it is garbage or, as an io.Closer, closed.
 func NewOS(root string) (FS, error) {
 	fd, err := again(func() (int, error) {
 		return unix.Open(root, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -234,6 +235,9 @@ func (o *osFS) SyncDir(dir string) error {
 	_ = unix.Close(fd)
 	return wrap("sync directory", dir, err)
 }
+
+// Close gives the descriptor of the root back. Open files go on working.
+func (o *osFS) Close() error { return wrap("close", o.path, o.root.Close()) }
 
 func (o *osFS) String() string { return fmt.Sprintf("directory %s", o.path) }
 
