@@ -9,6 +9,7 @@ import (
 
 	"ostor/fsbackend/fusesim"
 	"ostor/internal/daemon"
+	"ostor/internal/fault"
 )
 
 func main() { daemon.Main(command()) }
@@ -28,7 +29,12 @@ As root it mounts by itself; other users need fusermount3 (package fuse3).
 		Example: `  mkdir -p /tmp/cluster /tmp/host1 /tmp/host2
   ostor-fuse --source /tmp/cluster /tmp/host1 /tmp/host2 &
   ostor serve /tmp/host1/ostor --local-dir /tmp/local1`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if source == "" || len(args) == 0 {
+				return fault.New(fault.Invalid, "--source and at least one mount point are needed")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, mountpoints []string) error {
 			c, err := fusesim.Mount(fusesim.Options{Source: source, Mountpoints: mountpoints})
 			if err != nil {
@@ -49,6 +55,5 @@ As root it mounts by itself; other users need fusermount3 (package fuse3).
 		},
 	}
 	cmd.Flags().StringVar(&source, "source", "", "directory that holds the cluster's files (required)")
-	_ = cmd.MarkFlagRequired("source") // fails only for a flag that does not exist
 	return cmd
 }

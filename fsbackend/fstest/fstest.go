@@ -339,6 +339,11 @@ func testRemove(t *testing.T, f fsbackend.FS) {
 		t.Errorf("a removed file reads %q through its descriptor, want onetwo", b)
 	}
 	must(t, h.Datasync())
+	size, err := h.Size()
+	must(t, err)
+	if size != 6 {
+		t.Errorf("a removed file has %d bytes through its descriptor, want 6", size)
+	}
 	must(t, h.Close())
 	create(t, f, "d/a", "new")
 	wantContent(t, f, "d/a", "new")

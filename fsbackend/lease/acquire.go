@@ -174,6 +174,7 @@ func (l *Lease) makeClaim(g uint64) (time.Duration, error) {
 	}
 	h, err := writeRecord(o.FS, o.claimName(g), &l.claim)
 	if errors.Is(err, fs.ErrExist) {
+		_ = o.Local.Remove(lock.Name()) // of a claim that never was
 		return 0, fault.New(fault.Unavailable, "lease: another host has claimed generation %d of %s at the same time", g, o.Dir)
 	}
 	if err != nil {

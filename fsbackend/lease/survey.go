@@ -17,6 +17,8 @@ import (
 const (
 	claimSuffix   = ".claim"
 	releaseSuffix = ".release"
+
+	forgetClaims = 64 // bounds the work of forget
 )
 
 // generationOf returns the generation that a name in gen/ speaks of: a claim, a note or a directory. Any of them shows that the number is taken. Names in another
@@ -165,24 +167,20 @@ func (o *Options) tryLock(name string) (held, known bool, err error) {
 	return false, err == nil, err
 }
 
-// forget removes the host-local lock files of own claims older than the newest manifest: no proof is asked for them any more.
+// forget removes the host-local lock files of own claims older than the newest manifest: no proof is asked for them any more. It goes back until it meets one that
+// is forgotten already, at most forgetClaims claims.
 func (o *Options) forget(s survey) {
-	names, err := o.FS.List(o.gen())
-	if err != nil {
-		return
-	}
-	for _, name := range names {
-		g, ok := generationOf(name)
-		if !ok || g >= s.manifest || !strings.HasSuffix(name, claimSuffix) {
-			continue
-		}
+	for g, n := s.manifest, 0; g > 1 && n < forgetClaims; n++ {
+		g--
 		c, err := readRecord(o.FS, o.claimName(g), kindClaim, serviceID(o.Dir), g)
 		if err != nil || c.host != o.Host {
 			continue
 		}
-		if held, known, err := o.tryLock(lockName(c.nonce)); err == nil && known && !held {
-			_ = o.Local.Remove(lockName(c.nonce))
+		held, known, err := o.tryLock(lockName(c.nonce))
+		if err != nil || held || !known {
+			return
 		}
+		_ = o.Local.Remove(lockName(c.nonce)) // left over, it only takes a name
 	}
 }
 
