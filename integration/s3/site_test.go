@@ -35,6 +35,7 @@ type site struct {
 	objects           []*objserver.Server
 	topology          *discovery.Topology
 	accounts          *account.Accounts
+	gateway           *gateway.Gateway
 	server            *httptest.Server
 	alice, bob, carol account.User
 }
@@ -85,6 +86,7 @@ func newSite(t *testing.T, names, objects int) *site {
 	}
 	gw, err := gateway.New(gateway.Options{Topology: s.topology, Accounts: s.accounts, Domains: []string{domain}, Logger: log, ServiceID: cluster.NewServiceID(cluster.TypeGateway, 1)})
 	s.must(err)
+	s.gateway = gw
 	s.server = httptest.NewServer(gw)
 	t.Cleanup(s.server.Close)
 	return s
