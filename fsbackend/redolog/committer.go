@@ -15,6 +15,7 @@ import (
 const (
 	hurryBytes   = 1 << 20 // lazy records that need more start a commit
 	keepBufBytes = 2 << 20 // larger buffers are not kept
+	probeEvery   = 8       // plans of which one looks for more writers than were seen
 )
 
 // gather decides when a commit starts (docs/decisions/0003-group-commit-delay.md). Guarded by Log.mu.
@@ -26,6 +27,7 @@ type gather struct {
 	syncTime  time.Duration // of a write and fdatasync, smoothed
 	sleeping  bool          // the committer waits for kick
 	target    int           // waiters that end the delay; 0 = not delaying
+	rounds    uint32        // plans made
 }
 
 func (a *gather) init(o *Options) { a.maxDelay = max(o.MaxDelay, 0) }
@@ -44,10 +46,16 @@ func (a *gather) observe(waiters, queued int, took time.Duration) {
 	a.syncTime += (took - a.syncTime) / 8
 }
 
-// plan returns how many waiters the next commit should have and how long to wait for them at most.
+// plan returns how many waiters the next commit should have and how long to wait for them at most. Now and then it asks for twice as many: writers that go round in two
+// groups, each waiting while the other commits, look like half as many, until one wait has merged them.
 func (a *gather) plan() (target int, budget time.Duration) {
-	target = int(a.expect*0.9 + 0.5)
-	return target, min(a.maxDelay, max(2*a.syncTime, 200*time.Microsecond))
+	if a.expect < 3 {
+		return int(a.expect + 0.5), min(a.maxDelay, max(a.syncTime, 100*time.Microsecond))
+	}
+	if a.rounds++; a.rounds%probeEvery == 0 {
+		return int(2 * a.expect), a.maxDelay
+	}
+	return int(a.expect*0.9 + 0.5), min(a.maxDelay, max(4*a.syncTime, 500*time.Microsecond))
 }
 
 // waitersLocked counts queued records that somebody waits for.
