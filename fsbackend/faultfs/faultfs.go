@@ -7,7 +7,7 @@
 //
 //	faultfs.Each(faultfs.Changes, func() fsbackend.FS { return memfs.New() }, func(f *faultfs.FS, n int) { ... })
 //
-// There are no goroutines but those of stuck operations that a test releases. FS.mu guards the rules and is not held during I/O.
+// There are no goroutines. FS.mu guards the rules and is not held during I/O.
 package faultfs
 
 import (

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"strings"
 	"time"
 
 	"ostor/internal/fault"
@@ -19,7 +18,7 @@ const localDir = "lease" // in the host-local directory
 // Profile.Wait otherwise. It returns
 //
 //   - fault.Exists, naming the holder, when a process on this host has the service;
-//   - fault.Unavailable when an owner on another host is not proven dead and Takeover is not set, and when somebody else claimed at the same time;
+//   - fault.Unavailable when an owner on another host is not proven dead and Takeover is not set, or it won the race for the same number;
 //   - fs.ErrNotExist when there is no such service directory;
 //   - fault.Stale when a higher claim appeared while waiting; the context's error when it ended.
 //
@@ -38,7 +37,7 @@ func Acquire(ctx context.Context, o Options) (_ *Lease, err error) {
 			}
 		}
 	}()
-	if err := l.lockService(); err != nil {
+	if err := o.Local.MkdirAll(localDir); err != nil {
 		return nil, err
 	}
 	if _, err := o.FS.Stat(o.Dir); err != nil {
@@ -50,17 +49,7 @@ func Acquire(ctx context.Context, o Options) (_ *Lease, err error) {
 	if err := o.FS.SyncDir(o.Dir); err != nil {
 		return nil, err
 	}
-	s, err := o.look()
-	if err != nil {
-		return nil, err
-	}
-	if err := o.permit(s); err != nil {
-		return nil, err
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	claimed, err := l.makeClaim(s.highest + 1)
+	s, claimed, err := l.claimNext(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -97,41 +86,58 @@ func Acquire(ctx context.Context, o Options) (_ *Lease, err error) {
 	return l, nil
 }
 
-// lockService takes the host-local lock of the service: of the processes of one host only one at a time looks and claims.
-func (l *Lease) lockService() error {
-	o := &l.opts
-	if err := o.Local.MkdirAll(localDir); err != nil {
-		return err
-	}
-	name := localDir + "/" + strings.ReplaceAll(o.Dir, "/", "-") + ".lock"
-	h, err := o.Local.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		if h, err = o.Local.Create(name); errors.Is(err, fs.ErrExist) {
-			h, err = o.Local.Open(name)
+// survey looks at gen/ until its newest claim is readable, for at most N: it may be just in the making, or on its way from another host. After that it counts as taken by
+// somebody unknown.
+func (o *Options) survey(ctx context.Context) (survey, error) {
+	until := o.Clock.Now() + o.Profile.N
+	for {
+		s, err := o.look()
+		if err != nil || len(s.old) == 0 || s.old[len(s.old)-1].readable || o.Clock.Now() >= until {
+			return s, err
+		}
+		if err := sleep(ctx, o.Profile.N/10); err != nil {
+			return survey{}, err
 		}
 	}
-	if err != nil {
-		return err
+}
+
+// sleep returns after d, or earlier with the context's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
 	}
-	if err := h.Lock(); err != nil {
-		_ = h.Close()
-		if !errors.Is(err, fault.Exists) {
-			return err
+}
+
+// claimNext claims the generation after all there are, if that is permitted, and returns what there was and when the claim was durable. Who loses the race for a
+// number looks again, and may not claim over the winner unless that has ended.
+func (l *Lease) claimNext(ctx context.Context) (survey, time.Duration, error) {
+	takeover := l.opts.Takeover
+	for {
+		s, err := l.opts.survey(ctx)
+		if err != nil {
+			return s, 0, err
 		}
-		holder := "another process of this host"
-		if s, err := o.look(); err == nil && len(s.old) > 0 {
-			if f := s.old[len(s.old)-1]; f.readable && f.claim.host == o.Host {
-				holder = f.holder()
-			}
+		if err := l.opts.permit(s, takeover); err != nil {
+			return s, 0, err
 		}
-		return fault.New(fault.Exists, "lease: %s is held by %s: stop it first", o.Dir, holder)
+		if err := ctx.Err(); err != nil {
+			return s, 0, err
+		}
+		claimed, err := l.makeClaim(s.highest + 1)
+		if !errors.Is(err, fs.ErrExist) {
+			return s, claimed, err
+		}
+		takeover = false
 	}
-	l.files = append(l.files, h)
-	return nil
 }
 
 // permit refuses to claim from an owner that lives here, or may live elsewhere.
-func (o *Options) permit(s survey) error {
+func (o *Options) permit(s survey, takeover bool) error {
 	for _, f := range s.old {
 		p, err := o.prove(f)
 		if err != nil {
@@ -140,7 +146,7 @@ func (o *Options) permit(s survey) error {
 		switch {
 		case p == heldHere:
 			return fault.New(fault.Exists, "lease: %s is held by %s: stop it first", o.Dir, f.holder())
-		case p == unproven && f.readable && f.claim.host != o.Host && !o.Takeover:
+		case p == unproven && f.readable && f.claim.host != o.Host && !takeover:
 			return fault.New(fault.Unavailable, "lease: %s belongs to %s, which left no sign of its end: stop it there, or start with takeover here (it waits %v)",
 				o.Dir, f.holder(), s.wait(o.Profile))
 		}
@@ -158,7 +164,7 @@ func (s survey) wait(p Profile) time.Duration {
 	return p.Wait()
 }
 
-// makeClaim makes the claim of generation g durable and returns the time after that. The host-local lock is there before the name is, so that a claim of this host without
+// makeClaim makes the claim of generation g durable and returns the time after that; fs.ErrExist when the number is taken. The host-local lock is there before the name is, so that a claim of this host without
 // its lock never means that the process lives.
 func (l *Lease) makeClaim(g uint64) (time.Duration, error) {
 	o := &l.opts
@@ -173,11 +179,11 @@ func (l *Lease) makeClaim(g uint64) (time.Duration, error) {
 		return 0, err
 	}
 	h, err := writeRecord(o.FS, o.claimName(g), &l.claim)
-	if errors.Is(err, fs.ErrExist) {
-		_ = o.Local.Remove(lock.Name()) // of a claim that never was
-		return 0, fault.New(fault.Unavailable, "lease: another host has claimed generation %d of %s at the same time", g, o.Dir)
-	}
 	if err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			l.files = l.files[:len(l.files)-1]
+			_, _ = lock.Close(), o.Local.Remove(lock.Name()) // of a claim that never was
+		}
 		return 0, err
 	}
 	l.files = append(l.files, h)
@@ -234,12 +240,8 @@ func (l *Lease) await(ctx context.Context, s survey, claimed time.Duration) erro
 		if rest != nil && left > o.Profile.Wait()-o.Profile.N {
 			o.Logger.Info("waiting until a former owner cannot reply any more", logkey.Generation, alive[len(alive)-1].generation, logkey.Duration, left.String())
 		}
-		timer := time.NewTimer(min(left, o.Profile.N))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		case <-timer.C:
+		if err := sleep(ctx, min(left, o.Profile.N)); err != nil {
+			return err
 		}
 	}
 }

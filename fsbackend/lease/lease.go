@@ -309,7 +309,7 @@ func (l *Lease) Close() error {
 	return errors.Join(err, closeAll(files))
 }
 
-// closeAll closes the last one first: the lock of the service goes when all else is over.
+// closeAll closes the last one first: the lock that shows us alive goes when all else is over.
 func closeAll(files []fsbackend.File) error {
 	var err error
 	for _, h := range slices.Backward(files) {
