@@ -27,6 +27,7 @@ type checkpointer struct {
 
 	// Guarded by Store.mu.
 	noSpace error     // what the last try met: fault.NoSpace; nil = nothing
+	reserve bool      // the reserve is there (reserve.go)
 	done    uint64    // epoch of the last memtable that reached the tree
 	started time.Time // of the frozen memtable's first try; zero = none runs
 }
@@ -86,14 +87,14 @@ func (s *Store) roomLocked(n int, givesBack bool) bool {
 	if givesBack {
 		keep, limit = 0, 2*s.opts.MemtableBytes
 	}
-	if s.ckpt.noSpace != nil && s.active.bytes >= limit {
+	if s.ckpt.noSpace != nil && s.active.bytes >= limit || !s.ckpt.reserve && !givesBack {
 		return false
 	}
 	return s.redo.FitsLocked(n, keep)
 }
 
 // waitRoomLocked waits for a free log segment. writer and mu are held; mu is given up while it waits. It returns fault.NoSpace when a full file system is the reason that there is none.
-func (s *Store) waitRoomLocked(ctx context.Context) error {
+func (s *Store) waitRoomLocked(ctx context.Context, givesBack bool) error {
 	if err := s.Err(); err != nil {
 		return err
 	}
@@ -103,6 +104,9 @@ func (s *Store) waitRoomLocked(ctx context.Context) error {
 	room, full := s.redo.RoomLocked()
 	if err := s.ckpt.noSpace; err != nil {
 		return fault.Wrap(fault.NoSpace, err, "store: the log is full and cannot be emptied")
+	}
+	if !s.ckpt.reserve && !givesBack {
+		return fault.New(fault.NoSpace, "store: the file system is full: only what gives space back is accepted")
 	}
 	if full != nil && s.frozen == nil {
 		return fault.Wrap(fault.NoSpace, full, "store: the log is full")
@@ -139,8 +143,9 @@ func (s *Store) checkpointLoop() {
 		case <-s.ckpt.kick:
 		case <-timer.C:
 		}
-		err := s.checkpointFrozen(s.ckpt.stop)
+		err := s.checkpointOrReserve(s.ckpt.stop)
 		s.mu.Lock()
+		again := !s.ckpt.reserve
 		s.ckpt.noSpace = nil
 		if errors.Is(err, fault.NoSpace) {
 			s.ckpt.noSpace = err
@@ -148,6 +153,8 @@ func (s *Store) checkpointLoop() {
 		s.signalLocked()
 		s.mu.Unlock()
 		switch {
+		case err == nil && again:
+			timer.Reset(retryDelay)
 		case err == nil:
 		case s.ckpt.stop.Err() != nil:
 			return
@@ -159,6 +166,30 @@ func (s *Store) checkpointLoop() {
 			return
 		}
 	}
+}
+
+// checkpointOrReserve is checkpointFrozen, a second time with the space of the reserve where the file system is full. It brings the reserve back where it is missing.
+func (s *Store) checkpointOrReserve(ctx context.Context) error {
+	err := s.checkpointFrozen(ctx)
+	if errors.Is(err, fault.NoSpace) {
+		used, e := s.useReserve()
+		if e != nil {
+			return e
+		}
+		if used {
+			err = s.checkpointFrozen(ctx)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	whole := s.ckpt.reserve
+	s.mu.Unlock()
+	if whole {
+		return nil
+	}
+	return s.restoreReserve()
 }
 
 // checkpointFrozen brings the frozen memtable, if there is one, to the tree and recycles its log.

@@ -65,7 +65,7 @@ func (s *Store) removeGeneration(g uint64) error {
 	}
 	mine := func(name string) bool {
 		_, segment := redolog.ParseSegmentName(name)
-		return segment || name == rootsName
+		return segment || name == rootsName || name == reserveName
 	}
 	removed := 0
 	for _, name := range names {

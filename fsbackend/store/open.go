@@ -84,6 +84,13 @@ func openKind(err error) fault.Kind {
 // start opens tree and log and begins to serve.
 func (s *Store) start(ctx context.Context, r *found) (err error) {
 	o := &s.opts
+	for i := range r.manifest.Sealed { // room for the own first files, also when the file system is full
+		if g := r.manifest.Sealed[i].Header.Home; g != s.home {
+			if err := s.removeReserve(g); err != nil {
+				return err
+			}
+		}
+	}
 	s.tree, err = openTree(ctx, TreeOptions{FS: o.FS, Dir: o.Dir, Home: s.home, Base: r.manifest.Base, CacheBytes: o.CacheBytes, Check: s.check})
 	if err != nil {
 		return err
@@ -109,8 +116,17 @@ func (s *Store) start(ctx context.Context, r *found) (err error) {
 		_ = s.tree.Close()
 		return err
 	}
+	if err := s.restoreReserve(); err != nil {
+		s.ckpt.cancel()
+		_ = s.redo.Close(ctx)
+		_ = s.tree.Close()
+		return err
+	}
 	s.mu.Lock()
 	s.maybeFreezeLocked()
+	if !s.ckpt.reserve {
+		s.ckpt.wake()
+	}
 	s.mu.Unlock()
 	s.ckpt.wg.Add(1)
 	go s.checkpointLoop()
@@ -169,7 +185,7 @@ func newestManifest(fsys fsbackend.FS, dir string, below uint64) (*Manifest, err
 // writtenAfterManifest says whether only a generation with a durable manifest makes a file of this name.
 func writtenAfterManifest(name string) bool {
 	_, segment := redolog.ParseSegmentName(name)
-	return segment || name == rootsName || strings.HasPrefix(name, "tree-") || strings.HasPrefix(name, "pool-")
+	return segment || name == rootsName || name == reserveName || strings.HasPrefix(name, "tree-") || strings.HasPrefix(name, "pool-")
 }
 
 // recover reads what is there and decides where to go on.

@@ -128,7 +128,7 @@ func (s *Store) commit(ctx context.Context, tx *Tx, lazy bool) (lsn uint64, err 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for givesBack := tx.givesBack(); !s.roomLocked(tx.PayloadBytes(), givesBack); {
-		if err := s.waitRoomLocked(ctx); err != nil {
+		if err := s.waitRoomLocked(ctx, givesBack); err != nil {
 			return 0, err
 		}
 	}
