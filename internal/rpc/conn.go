@@ -76,10 +76,10 @@ func (c *conn) pending() bool {
 	return c.raw != nil && (c.raw.Control(c.peek) != nil || c.ready)
 }
 
-// readWithin and sendWithin bound the reads and writes from now on, to between d and d + deadlineSlack.
+// readWithin and sendWithin bound the reads and writes from now on, to between d and d + slack(d).
 func (c *conn) readWithin(d time.Duration) {
-	if now := time.Now(); c.readBy.Before(now.Add(d)) || c.readBy.After(now.Add(d+deadlineSlack)) {
-		c.readBy = now.Add(d + deadlineSlack)
+	if now := time.Now(); c.readBy.Before(now.Add(d)) || c.readBy.After(now.Add(d+slack(d))) {
+		c.readBy = now.Add(d + slack(d))
 		_ = c.nc.SetReadDeadline(c.readBy) // fails on a closed connection only: then the read fails
 	}
 }
@@ -92,11 +92,14 @@ func (c *conn) readRest(h header, d time.Duration) {
 }
 
 func (c *conn) sendWithin(d time.Duration) {
-	if now := time.Now(); c.sendBy.Before(now.Add(d)) || c.sendBy.After(now.Add(d+deadlineSlack)) {
-		c.sendBy = now.Add(d + deadlineSlack)
+	if now := time.Now(); c.sendBy.Before(now.Add(d)) || c.sendBy.After(now.Add(d+slack(d))) {
+		c.sendBy = now.Add(d + slack(d))
 		_ = c.nc.SetWriteDeadline(c.sendBy)
 	}
 }
+
+// slack is how much longer than asked for a deadline may be, so that it need not be set for every frame.
+func slack(d time.Duration) time.Duration { return min(max(d, 0), deadlineSlack) }
 
 // send adds a frame to what waits to be written, and writes when that is much. payload is not kept. It may be in two parts, the first being short.
 func (c *conn) send(h header, first, payload []byte) error {

@@ -278,8 +278,12 @@ func (c *serverConn) handle(ctx context.Context, h header, request []byte, limit
 	if err == nil {
 		err = c.flush()
 	}
-	if err == nil && c.body.err == nil {
+	switch {
+	case err != nil:
+	case c.body.err == nil:
 		err = c.drain()
+	case c.body.err != io.EOF: // where the next frame begins is not known
+		err = errRefused
 	}
 	return err
 }
