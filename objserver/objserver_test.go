@@ -166,6 +166,7 @@ func wantBytes(t testing.TB, s *Server, id cluster.ObjectID, want []byte) {
 }
 
 func TestConformance(t *testing.T) {
+	t.Parallel()
 	for _, tc := range []struct {
 		name  string
 		small int64
@@ -181,6 +182,7 @@ func TestConformance(t *testing.T) {
 }
 
 func TestReopen(t *testing.T) {
+	t.Parallel()
 	fs := newFS(t)
 	s := open(t, testOptions(fs, &owner{generation: 1}))
 	sizes := []int{1, 4096, 5000, 64 << 10, 129 << 10, 3 << 20, 17<<20 + 3}
@@ -235,9 +237,10 @@ func TestReopen(t *testing.T) {
 
 // TestStrays: small payloads that were logged, but not swept, when the process died. The next generation has them in its tree at first and moves them to its own blocks.
 func TestStrays(t *testing.T) {
+	t.Parallel()
 	fs := newFS(t)
 	opts := testOptions(fs, &owner{generation: 1})
-	opts.MemtableBytes, opts.LogBytes = 32<<20, 64<<20 // no checkpoint by itself
+	noCheckpoints(&opts)
 	s := open(t, opts)
 	const n = 300
 	var ids []cluster.ObjectID
@@ -254,7 +257,7 @@ func TestStrays(t *testing.T) {
 	for g := uint64(2); g <= 4; g++ { // three deaths in a row, none before a checkpoint
 		fs = fs.CrashClone(memfs.Some(g))
 		opts = testOptions(fs, &owner{generation: g})
-		opts.MemtableBytes, opts.LogBytes = 32<<20, 64<<20
+		noCheckpoints(&opts)
 		s = open(t, opts)
 		for i, id := range ids {
 			wantBytes(t, s, id, content(i, size(i)))
@@ -289,6 +292,7 @@ func TestStrays(t *testing.T) {
 
 // TestEvacuate: sparse files of a dead generation are emptied and unlinked; their space comes back.
 func TestEvacuate(t *testing.T) {
+	t.Parallel()
 	fs := newFS(t)
 	s := open(t, testOptions(fs, &owner{generation: 1}))
 	var ids []cluster.ObjectID
@@ -322,6 +326,7 @@ func TestEvacuate(t *testing.T) {
 
 // TestSpaceComesBack fills and deletes for many rounds: pool files do not grow, and in the end are gone.
 func TestSpaceComesBack(t *testing.T) {
+	t.Parallel()
 	fs := newFS(t)
 	s := openChecked(t, testOptions(fs, &owner{generation: 1}))
 	var after [2]int64
@@ -359,6 +364,7 @@ func TestSpaceComesBack(t *testing.T) {
 
 // TestRandom compares random operations, restarts and deaths with a model.
 func TestRandom(t *testing.T) {
+	t.Parallel()
 	seed := testSeed(t)
 	rng := rand.New(rand.NewPCG(seed, 1))
 	fs := newFS(t)
@@ -442,9 +448,10 @@ func TestRandom(t *testing.T) {
 
 // TestDeleteDuringSweep stops a checkpoint's sweep right before its writes, deletes the objects that it is about to write, and fills their blocks again.
 func TestDeleteDuringSweep(t *testing.T) {
+	t.Parallel()
 	fs := &gateFS{FS: newFS(t)}
 	opts := testOptions(fs, &owner{generation: 1})
-	opts.MemtableBytes, opts.LogBytes = 32<<20, 64<<20
+	noCheckpoints(&opts)
 	opts.SmallBytes = 8 << 10
 	s := openChecked(t, opts)
 	var ids []cluster.ObjectID
@@ -536,6 +543,7 @@ func (f *gateFile) WriteAt(b []byte, off int64) (int, error) {
 
 // TestPins: a delete waits for reads that came before it, not for those that come after.
 func TestPins(t *testing.T) {
+	t.Parallel()
 	p := newPins()
 	id := cluster.NewObjectID()
 	freed := 0
@@ -562,6 +570,7 @@ func TestPins(t *testing.T) {
 }
 
 func TestStaleOwner(t *testing.T) {
+	t.Parallel()
 	o := &owner{generation: 1}
 	s := open(t, testOptions(newFS(t), o))
 	id := create(t, s, content(1, 5000))
@@ -584,6 +593,7 @@ func TestStaleOwner(t *testing.T) {
 }
 
 func TestCorruptBlock(t *testing.T) {
+	t.Parallel()
 	fs := newFS(t)
 	s := open(t, testOptions(fs, &owner{generation: 1}))
 	small, large := create(t, s, content(1, 3000)), create(t, s, content(2, 3<<20))
@@ -665,6 +675,7 @@ func TestCorruptBlock(t *testing.T) {
 }
 
 func TestManyExtents(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("stores 600 MiB in memory")
 	}
@@ -728,3 +739,6 @@ func (w *patternChecker) Write(b []byte) (int, error) {
 	w.at += int64(len(b))
 	return len(b), nil
 }
+
+// noCheckpoints makes everything fit into one log segment and one memtable: no checkpoint begins by itself.
+func noCheckpoints(o *Options) { o.MemtableBytes, o.LogBytes, o.SegmentBytes = 32<<20, 64<<20, 8<<20 }

@@ -57,10 +57,13 @@ func (p *Pools) Unlink(id FileID) error {
 	pl.mu.Unlock()
 	f.close()
 	if err := p.opts.FS.Remove(f.name); err != nil {
-		return fault.Wrap(fault.Unavailable, err, "pools: unlink %s", f.name)
+		return p.writeFailed(syncFailure(err), "unlink "+f.name)
 	}
 	p.n.filesUnlinked.Add(1)
-	return p.opts.FS.SyncDir(fsbackend.GenerationDir(p.opts.Dir, id.Generation))
+	if err := p.opts.FS.SyncDir(fsbackend.GenerationDir(p.opts.Dir, id.Generation)); err != nil {
+		return p.writeFailed(syncFailure(err), "unlink "+f.name)
+	}
+	return nil
 }
 
 // PunchEmpty gives the space of regions without a busy block back to the file system, at most limit of them, and returns how many there were. check is asked
