@@ -184,12 +184,12 @@ func (g *Gateway) serve(c *call) error {
 	if err := c.authenticate(); err != nil {
 		return err
 	}
-	if c.op == opNotImplemented {
-		return s3.ErrNotImplemented
-	}
 	ctx := c.r.Context()
 	if err := c.enter(ctx); err != nil {
 		return err
+	}
+	if c.op == opNotImplemented {
+		return s3.ErrNotImplemented // but not to strangers
 	}
 	err = handlers[c.op](g, c)
 	if err == nil || c.w.begun() || c.bkt == nil || !errors.Is(err, fault.NoBucket) {
