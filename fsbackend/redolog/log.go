@@ -308,13 +308,21 @@ func (l *Log) Err() error {
 	return l.err
 }
 
-// fail closes the log for good. Mu must not be held.
+// fail closes the log for good. The owner hears of it before those who wait do. Mu must not be held.
 func (l *Log) fail(err error) {
 	l.mu.Lock()
 	first := l.err == nil
 	if first {
 		l.err = err
 	}
+	l.mu.Unlock()
+	if !first {
+		return
+	}
+	if l.opts.OnFail != nil {
+		l.opts.OnFail(err)
+	}
+	l.mu.Lock()
 	waiting := l.queue
 	if l.inflight != nil {
 		waiting = append([]*group{l.inflight}, waiting...)
@@ -327,9 +335,6 @@ func (l *Log) fail(err error) {
 	l.signalRoomLocked()
 	l.mu.Unlock()
 	l.stopOnce.Do(func() { close(l.stop) })
-	if first && l.opts.OnFail != nil {
-		l.opts.OnFail(err)
-	}
 }
 
 // Close writes what was appended, lazy or not, and ends the log's goroutines. It returns the log's error, also that of a failure long ago. Appends that come later get

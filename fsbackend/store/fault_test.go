@@ -109,7 +109,7 @@ func TestFailedSyncIsFinal(t *testing.T) {
 		if err := s.Update(t.Context(), put("b", "2")); !errors.Is(err, fault.Unavailable) {
 			t.Errorf("got %v, want Unavailable", err)
 		}
-		if own.failed == nil {
+		if own.failure() == nil {
 			t.Error("the owner was not told")
 		}
 		before := f.Seen(faultfs.Changes)
@@ -180,8 +180,8 @@ func TestNoSpace(t *testing.T) {
 	if !errors.Is(err, fault.NoSpace) {
 		t.Fatalf("got %v, want NoSpace", err)
 	}
-	if own.failed != nil {
-		t.Fatalf("a full file system failed the owner: %v", own.failed)
+	if err := own.failure(); err != nil {
+		t.Fatalf("a full file system failed the owner: %v", err)
 	}
 	wantContents(t, s, want)
 	mustUpdate(t, s, func(tx *Tx) error { tx.Delete([]byte("key0000000")); return nil })

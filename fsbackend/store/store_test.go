@@ -57,6 +57,11 @@ func (o *owner) Fail(err error) {
 	o.failed = err
 	o.lost.Store(true)
 }
+func (o *owner) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.failed
+}
 func (o *owner) Check() error {
 	o.checks.Add(1)
 	if o.lost.Load() {
