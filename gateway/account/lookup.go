@@ -20,7 +20,7 @@ const accessKeyBytes = 16 + suffixBytes
 // Lookup returns the credential of an access key; it is an s3.Lookup. It returns s3.ErrInvalidAccessKeyID when there is no such key, and when its user is disabled: a client
 // cannot tell them apart. Any other error says that the name server could not be asked. What it returns is at most [MaxTTL] old; from memory it costs no allocation.
 func (a *Accounts) Lookup(ctx context.Context, accessKey string) (s3.Credential, error) {
-	if c, err, ok := a.cache.get(accessKey); ok {
+	if c, ok, err := a.cache.get(accessKey); ok {
 		return c, err
 	}
 	if len(accessKey) != accessKeyBytes {
@@ -100,7 +100,7 @@ type cached struct {
 
 const maxCached = 8192 // per table
 
-func (c *lookupCache) get(key string) (s3.Credential, error, bool) {
+func (c *lookupCache) get(key string) (s3.Credential, bool, error) {
 	c.mu.RLock()
 	e, ok := c.good[key]
 	if !ok {
@@ -108,9 +108,9 @@ func (c *lookupCache) get(key string) (s3.Credential, error, bool) {
 	}
 	c.mu.RUnlock()
 	if !ok || !time.Now().Before(e.until) {
-		return s3.Credential{}, nil, false
+		return s3.Credential{}, false, nil
 	}
-	return e.credential, e.err, true
+	return e.credential, true, e.err
 }
 
 func (c *lookupCache) era() uint64 {
