@@ -89,6 +89,9 @@ func (s *command) run(f func(ctx context.Context, a *account.Accounts) error) *c
 		if err != nil {
 			return err
 		}
+		if c.Log == "info" && !cmd.Flags().Changed("log") {
+			c.Log = "warn" // the output is for people and scripts; which service was found is news for a daemon's log
+		}
 		a, closer, err := s.open(ctx, c, *s.mount)
 		if err != nil {
 			return err
