@@ -16,11 +16,14 @@ func (s *Store) Check(ctx context.Context) error {
 	if err := s.Err(); err != nil {
 		return err
 	}
+	sn := s.Snapshot()
+	defer sn.Close()
+	if sn.tree == nil {
+		return errClosed
+	}
 	if err := s.tree.Check(ctx); err != nil {
 		return fmt.Errorf("store: check: %w", err)
 	}
-	sn := s.Snapshot()
-	defer sn.Close()
 	if err := s.checkSnapshot(ctx, sn); err != nil {
 		return err
 	}

@@ -326,7 +326,7 @@ func (s *Store) waitCheckpoint(ctx context.Context, epoch uint64) error {
 			if err := s.Err(); err != nil {
 				return err
 			}
-			return fault.New(fault.Unavailable, "store: closed")
+			return errClosed
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -44,6 +44,10 @@ const (
 
 func newIter(lo, hi []byte, own []entry, active, frozen *memTree, tree *treeRef) *Iter {
 	it := &Iter{lo: lo, hi: hi, seek: true, current: -1}
+	if tree == nil {
+		it.err, it.done = errClosed, true
+		return it
+	}
 	it.sources = it.buf[:0]
 	if len(own) > 0 {
 		it.sources = append(it.sources, source{kind: fromOwn, own: own})

@@ -52,7 +52,7 @@ func (sn *Snapshot) Iter(lo, hi []byte) *Iter {
 
 // Close gives up what the snapshot holds. Closing twice does no harm.
 func (sn *Snapshot) Close() {
-	if !sn.closed {
+	if !sn.closed && sn.tree != nil {
 		sn.closed = true
 		sn.tree.release()
 	}
@@ -72,6 +72,9 @@ func get(key []byte, active, frozen *memTree, tree *treeRef) (value []byte, ok b
 		if e != nil {
 			return e.value, !e.deleted, nil
 		}
+	}
+	if tree == nil {
+		return nil, false, errClosed
 	}
 	return tree.snap.Get(key)
 }

@@ -124,6 +124,9 @@ func (s *Store) volatile(key []byte) bool { return s.opts.Volatile != nil && s.o
 // SealedHome returns the generation whose directory this store writes: its own, or the one that it inherited. Owners of other files follow it.
 func (s *Store) SealedHome() uint64 { return s.home }
 
+// errClosed is the answer of a store that was closed.
+var errClosed = fault.New(fault.Unavailable, "store: closed")
+
 // fail ends the store for good.
 func (s *Store) fail(err error) {
 	kind := fault.Unavailable
@@ -205,11 +208,14 @@ func (s *Store) publishLocked(st state) {
 	}
 }
 
-// Snapshot returns the newest durable state. Whoever replies from it must ask the owner's Check after that, as View does. Close it.
+// Snapshot returns the newest durable state. Whoever replies from it must ask the owner's Check after that, as View does. Close it. After
+// Close of the store every read of a snapshot returns fault.Unavailable.
 func (s *Store) Snapshot() *Snapshot {
 	s.pub.Lock()
 	sn := &Snapshot{state: s.published}
-	sn.tree.refs.Add(1)
+	if sn.tree != nil {
+		sn.tree.refs.Add(1)
+	}
 	s.pub.Unlock()
 	return sn
 }
@@ -222,6 +228,9 @@ func (s *Store) View(fn func(*Snapshot) error) error {
 	}
 	sn := s.Snapshot()
 	defer sn.Close()
+	if sn.tree == nil {
+		return errClosed
+	}
 	err := fn(sn)
 	s.counters.views.Add(1)
 	if e := s.usable(); e != nil {

@@ -78,7 +78,7 @@ func (s *Store) run(ctx context.Context, fn func(tx *Tx) error, lazy bool) (lsn 
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	if s.closed {
-		return 0, nil, fault.New(fault.Unavailable, "store: closed")
+		return 0, nil, errClosed
 	}
 	tx := &s.tx
 	s.beginTx()
