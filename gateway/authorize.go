@@ -27,7 +27,7 @@ func (o operation) access() access {
 // HeadBucket and what shows the record itself must not.
 func (c *call) fromCache() bool {
 	switch c.op {
-	case opGetObject, opHeadObject, opDeleteObject, opListObjects, opListObjectsV2, opGetObjectACL, opListParts, opAbortMultipartUpload:
+	case opGetObject, opHeadObject, opDeleteObject, opListObjects, opListObjectsV2, opGetObjectACL, opGetObjectTagging, opListParts, opAbortMultipartUpload:
 		return true
 	case opPutObject, opUploadPart:
 		return c.r.ContentLength >= 0 && c.r.ContentLength <= smallBodyBytes

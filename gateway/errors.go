@@ -91,9 +91,12 @@ func (c *call) fail(err error) {
 	if c.r.ContentLength > progressBytes && c.body.end.IsZero() {
 		c.set("Connection", "close")
 	}
-	_ = c.replyXMLStatus(e.Status, func(x *s3.XML) {
-		s3.WriteError(x, e.Code, e.Message, c.r.URL.Path, c.id, c.g.hostID)
-	})
+	doc := s3.ErrorReply{Code: e.Code, Message: e.Message, Resource: c.r.URL.Path, RequestID: c.id, HostID: c.g.hostID}
+	if errors.Is(e, s3.ErrAuthorizationHeaderMalformed) || errors.Is(e, s3.ErrAuthorizationQueryParameters) {
+		doc.Region = c.g.region // s3cmd, boto and minio-go sign again for it
+		c.set("x-amz-bucket-region", c.g.region)
+	}
+	_ = c.replyXMLStatus(e.Status, doc.Write)
 }
 
 // logFailure logs a request that ended in a 5xx: what is damaged or our own mistake is for somebody to act on, the rest passes.

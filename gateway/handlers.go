@@ -22,6 +22,7 @@ var handlers = [opCount]handler{
 	opHeadObject:              (*Gateway).getObject,
 	opDeleteObject:            (*Gateway).deleteObject,
 	opGetObjectACL:            (*Gateway).getObjectACL,
+	opGetObjectTagging:        (*Gateway).getObjectTagging,
 	opCreateMultipartUpload:   (*Gateway).createMultipartUpload,
 	opUploadPart:              (*Gateway).uploadPart,
 	opUploadPartCopy:          (*Gateway).uploadPartCopy,

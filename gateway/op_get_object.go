@@ -246,27 +246,3 @@ func (c *call) responseOverrides() error {
 	}
 	return nil
 }
-
-// getObjectACL answers GetObjectAcl: an object is its owner's alone.
-func (g *Gateway) getObjectACL(c *call) error {
-	r := cluster.LookupRequest{Bucket: c.bkt.ID, Key: c.key}
-	versioned := c.query.has("versionId")
-	if versioned {
-		if err := parseVersion(c.query.get("versionId"), &r); err != nil {
-			return err
-		}
-	}
-	ns, err := c.names()
-	if err != nil {
-		return err
-	}
-	e, err := ns.Lookup(c.r.Context(), r)
-	if err != nil {
-		return missingKey(err, versioned)
-	}
-	if e.DeleteMarker {
-		return c.deleteMarker(&e, versioned)
-	}
-	c.versionHeader(&e)
-	return c.replyXML(func(x *s3.XML) { s3.WriteOwnerACL(x, c.owner(e.Owner)) })
-}

@@ -28,6 +28,7 @@ const (
 	opHeadObject
 	opDeleteObject
 	opGetObjectACL
+	opGetObjectTagging
 	opCreateMultipartUpload
 	opUploadPart
 	opUploadPartCopy
@@ -59,6 +60,7 @@ var operationNames = [opCount]string{
 	opHeadObject:              "HeadObject",
 	opDeleteObject:            "DeleteObject",
 	opGetObjectACL:            "GetObjectAcl",
+	opGetObjectTagging:        "GetObjectTagging",
 	opCreateMultipartUpload:   "CreateMultipartUpload",
 	opUploadPart:              "UploadPart",
 	opUploadPartCopy:          "UploadPartCopy",
@@ -148,7 +150,7 @@ var (
 		"restore":      {post: no},
 		"retention":    {get: no, put: no},
 		"select":       {post: no},
-		"tagging":      {get: no, put: no, delete: no},
+		"tagging":      {get: opGetObjectTagging, put: no, delete: no},
 		"torrent":      {get: no},
 	}
 )

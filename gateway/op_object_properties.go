@@ -1,0 +1,49 @@
+package gateway
+
+import (
+	"ostor/gateway/s3"
+	"ostor/internal/cluster"
+)
+
+// lookupVersion returns the version of the key that the request names by its versionId, or the current one; never a delete marker.
+func (c *call) lookupVersion() (cluster.Entry, error) {
+	r := cluster.LookupRequest{Bucket: c.bkt.ID, Key: c.key}
+	versioned := c.query.has("versionId")
+	if versioned {
+		if err := parseVersion(c.query.get("versionId"), &r); err != nil {
+			return cluster.Entry{}, err
+		}
+	}
+	ns, err := c.names()
+	if err != nil {
+		return cluster.Entry{}, err
+	}
+	e, err := ns.Lookup(c.r.Context(), r)
+	if err != nil {
+		return e, missingKey(err, versioned)
+	}
+	if e.DeleteMarker {
+		return e, c.deleteMarker(&e, versioned)
+	}
+	return e, nil
+}
+
+// getObjectACL answers GetObjectAcl: an object is its owner's alone.
+func (g *Gateway) getObjectACL(c *call) error {
+	e, err := c.lookupVersion()
+	if err != nil {
+		return err
+	}
+	c.versionHeader(&e)
+	return c.replyXML(func(x *s3.XML) { s3.WriteOwnerACL(x, c.owner(e.Owner)) })
+}
+
+// getObjectTagging answers GetObjectTagging: no object has tags, for there is no way to give it any. Clients ask before they copy one.
+func (g *Gateway) getObjectTagging(c *call) error {
+	e, err := c.lookupVersion()
+	if err != nil {
+		return err
+	}
+	c.versionHeader(&e)
+	return c.replyXML(s3.WriteNoTags)
+}
