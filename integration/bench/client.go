@@ -6,8 +6,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/xml"
 	"fmt"
+	"html"
 	"io"
 	"net"
 	"net/http"
@@ -113,18 +113,13 @@ func (cl *client) listAll(ctx context.Context, bucket, prefix string) (int, erro
 		if _, err := cl.do(ctx, "GET", bucket, q, nil, &buf); err != nil {
 			return keys, err
 		}
-		var page struct {
-			KeyCount              int
-			IsTruncated           bool
-			NextContinuationToken string
-		}
-		if err := xml.Unmarshal(buf.Bytes(), &page); err != nil {
-			return keys, err
-		}
-		keys += page.KeyCount
-		if !page.IsTruncated {
+		// The client shares the machine with the server: encoding/xml would be most of what is measured.
+		keys += bytes.Count(buf.Bytes(), []byte("<Key>"))
+		_, rest, more := bytes.Cut(buf.Bytes(), []byte("<NextContinuationToken>"))
+		if !more {
 			return keys, nil
 		}
-		token = page.NextContinuationToken
+		next, _, _ := bytes.Cut(rest, []byte("<"))
+		token = html.UnescapeString(string(next))
 	}
 }

@@ -291,7 +291,7 @@ func presigned(t *testing.T, s *site) {
 	if got := s.tool(t, "curl", "-sSf", strings.TrimSpace(newS3cmd(t, s).run(t, "signurl", "s3://"+bucket+"/"+key, "+3600"))); got != "through a presigned URL" {
 		t.Errorf("curl with s3cmd's URL got %q", got)
 	}
-	for name, url := range map[string]string{"signature cut": get.URL[:len(get.URL)-4], "used as PUT": "", "none": s.endpoint + "/" + bucket + "/x"} {
+	for name, url := range map[string]string{"another signature": get.URL[:len(get.URL)-4] + "0123", "used as PUT": "", "none": s.endpoint + "/" + bucket + "/x"} {
 		if name == "used as PUT" {
 			req, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, get.URL, strings.NewReader("x"))
 			resp, err := http.DefaultClient.Do(req)
