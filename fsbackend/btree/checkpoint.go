@@ -47,6 +47,13 @@ func (a *applier) writeSpace(root *Root) error {
 		s.free(id)
 	}
 	a.dirPages = nil
+	for _, f := range s.files { // An older generation keeps no maps: its free pages are never used again.
+		if !f.home && f.bits.id != 0 {
+			old := f.bits.id
+			f.bits = ref{}
+			s.free(old)
+		}
+	}
 	moved := make(map[*fileSpace]bool)
 	for settled := false; !settled; {
 		settled = true
