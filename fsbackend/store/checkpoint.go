@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"ostor/fsbackend/btree"
 	"sync"
 	"time"
 
@@ -258,10 +259,10 @@ func (m *memtable) liveVolatile() iter.Seq2[[]byte, []byte] {
 }
 
 // treeChanges yields what is not volatile, in key order.
-func (m *memtable) treeChanges() iter.Seq[TreeChange] {
-	return func(yield func(TreeChange) bool) {
+func (m *memtable) treeChanges() iter.Seq[btree.Change] {
+	return func(yield func(btree.Change) bool) {
 		m.tree.Scan(func(e *entry) bool {
-			return e.volatile || yield(TreeChange{Key: e.key, Value: e.value, Delete: e.deleted})
+			return e.volatile || yield(btree.Change{Key: e.key, Value: e.value, Delete: e.deleted})
 		})
 	}
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"ostor/fsbackend/btree"
 	"slices"
 	"sort"
 )
@@ -28,7 +29,7 @@ type Iter struct {
 type source struct {
 	kind   uint8
 	ok     bool // at a key
-	cursor *TreeCursor
+	cursor *btree.Cursor
 	mem    *memIter
 	own    []entry
 	pos    int    // in own

@@ -91,7 +91,7 @@ func (s *Store) start(ctx context.Context, r *found) (err error) {
 			}
 		}
 	}
-	s.tree, err = openTree(ctx, TreeOptions{FS: o.FS, Dir: o.Dir, Home: s.home, Base: r.manifest.Base, CacheBytes: o.CacheBytes, Check: s.check})
+	s.tree, err = btree.Open(ctx, btree.Options{FS: o.FS, Dir: o.Dir, Home: s.home, Base: r.manifest.Base, CacheBytes: o.CacheBytes, Check: s.check})
 	if err != nil {
 		return err
 	}
@@ -240,7 +240,7 @@ func splitHome(segs []redolog.Segment, home uint64) (own, older []redolog.Segmen
 
 // newestRoot returns the root that counts for a manifest.
 func (s *Store) newestRoot(m *Manifest) (btree.Root, error) {
-	root, ok, err := newestRoot(s.opts.FS, s.opts.Dir, m.Home)
+	root, ok, err := btree.NewestRoot(s.opts.FS, s.opts.Dir, m.Home)
 	if err != nil {
 		return root, err
 	}

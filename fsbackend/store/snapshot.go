@@ -1,16 +1,17 @@
 package store
 
 import (
+	"ostor/fsbackend/btree"
 	"sync/atomic"
 )
 
 // treeRef is a snapshot of the tree that several states share.
 type treeRef struct {
-	snap *TreeSnapshot
+	snap *btree.Snapshot
 	refs atomic.Int64 // at least one while the store publishes it
 }
 
-func newTreeRef(t *Tree) *treeRef {
+func newTreeRef(t *btree.Tree) *treeRef {
 	r := &treeRef{snap: t.Snapshot()}
 	r.refs.Store(1)
 	return r

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"ostor/fsbackend/btree"
 	"sync/atomic"
 	"time"
 
@@ -28,7 +29,7 @@ type Stats struct {
 	RootLSN         uint64        // up to which the tree holds everything
 	Failed          bool
 	Log             redolog.Stats
-	Tree            TreeStats
+	Tree            btree.Stats
 }
 
 // Stats returns counts and state.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
+	"ostor/fsbackend/btree"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,7 +95,7 @@ type Store struct {
 	opts  Options
 	log   *slog.Logger
 	redo  *redolog.Log
-	tree  *Tree
+	tree  *btree.Tree
 	home  uint64
 	check func() error
 
