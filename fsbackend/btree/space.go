@@ -41,7 +41,7 @@ type fileSpace struct {
 	liveCount         int
 	busyCount         int // home only, as the bitsets
 	live, busy, fresh bitset
-	bits              ref  // the durable map page; zero when none yet
+	bits              ref  // the map page; zero when none yet, and in older generations after the first transaction of this one
 	dirty             bool // live changed since the map page was written
 
 	undoCount int // liveCount before the running transaction
@@ -161,8 +161,10 @@ func (f *fileSpace) find(from, n, limit int) int {
 	return -1
 }
 
-// touched reports whether the running transaction changed anything.
-func (s *space) touched() bool { return s.changed }
+// touched reports whether the directory must be written anew: the running transaction changed something, or older generations still have maps.
+func (s *space) touched() bool {
+	return s.changed || slices.ContainsFunc(s.files, func(f *fileSpace) bool { return !f.home && f.bits.id != 0 })
+}
 
 // free makes a live page unreachable. A page of the running transaction is free at once, another stays busy.
 func (s *space) free(id PageID) {
