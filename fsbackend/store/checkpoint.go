@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"ostor/fsbackend/btree"
 	"sync"
 	"time"
 
+	"ostor/fsbackend/btree"
 	"ostor/internal/fault"
 	"ostor/internal/logkey"
 )

@@ -2,9 +2,10 @@ package store
 
 import (
 	"bytes"
-	"ostor/fsbackend/btree"
 	"slices"
 	"sort"
+
+	"ostor/fsbackend/btree"
 )
 
 // Iter walks keys in ascending order:

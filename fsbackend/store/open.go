@@ -91,7 +91,7 @@ func (s *Store) start(ctx context.Context, r *found) (err error) {
 			}
 		}
 	}
-	s.tree, err = btree.Open(ctx, btree.Options{FS: o.FS, Dir: o.Dir, Home: s.home, Base: r.manifest.Base, CacheBytes: o.CacheBytes, Check: s.check})
+	s.tree, err = btree.Open(ctx, btree.Options{FS: o.FS, Dir: o.Dir, Home: s.home, Base: r.manifest.Base, CacheBytes: o.CacheBytes, Check: s.check, Logger: o.Logger})
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,9 @@
 package store
 
 import (
-	"ostor/fsbackend/btree"
 	"sync/atomic"
+
+	"ostor/fsbackend/btree"
 )
 
 // treeRef is a snapshot of the tree that several states share.

@@ -1,10 +1,10 @@
 package store
 
 import (
-	"ostor/fsbackend/btree"
 	"sync/atomic"
 	"time"
 
+	"ostor/fsbackend/btree"
 	"ostor/fsbackend/redolog"
 )
 

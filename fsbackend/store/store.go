@@ -5,12 +5,12 @@ import (
 	"errors"
 	"iter"
 	"log/slog"
-	"ostor/fsbackend/btree"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"ostor/fsbackend"
+	"ostor/fsbackend/btree"
 	"ostor/fsbackend/redolog"
 	"ostor/internal/fault"
 )
