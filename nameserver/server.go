@@ -14,6 +14,9 @@ import (
 	"ostor/internal/fault"
 )
 
+// largestBatchBytes bounds one request's batch: the completion of 10,000 parts with the longest ETags and checksums makes 157 chunks of 16 KiB and their keys.
+const largestBatchBytes = 4 << 20
+
 // Options of Open.
 type Options struct {
 	FS      fsbackend.FS
@@ -24,7 +27,7 @@ type Options struct {
 	GarbageDelay time.Duration    // from removal of a name to deletion of its bytes, for reads that run; 0 = 60 s, negative = none
 	Clock        func() time.Time // for deadlines and delays, never for order; nil = time.Now
 
-	SegmentBytes, LogBytes    int64 // see store.Options; 0 = its defaults
+	SegmentBytes, LogBytes    int64 // see store.Options; 0 = its defaults, but segments hold the largest batch of a name server
 	MemtableBytes, CacheBytes int64
 
 	Logger *slog.Logger // nil = discard
@@ -36,6 +39,9 @@ func (o *Options) EnsureDefaults() {
 		o.GarbageDelay = time.Minute
 	}
 	o.GarbageDelay = max(o.GarbageDelay, 0)
+	if o.SegmentBytes == 0 && o.LogBytes > 0 {
+		o.SegmentBytes = min(max(o.LogBytes/8, largestBatchBytes), 16<<20)
+	}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"ostor/internal/cluster"
-	"ostor/internal/fault"
 )
 
 // Names is the simple model that name servers are compared with: the versions of each key, newest first. The zero Names is empty.
@@ -104,21 +103,6 @@ func (n *Names) Delete(r cluster.DeleteEntryRequest, marker cluster.VersionID) (
 	null := r.Versioning != cluster.VersioningEnabled
 	removed = n.Add(cluster.Entry{Key: r.Key, Version: marker, Null: null, DeleteMarker: true, Modified: r.Modified, Owner: r.Owner})
 	return cluster.Deleted{Found: found && !cur.DeleteMarker, DeleteMarker: true, Version: marker, Null: null}, removed
-}
-
-// Condition returns the kind of the error that a write under a condition must meet; fault.Other when it may go on.
-func (n *Names) Condition(c cluster.Condition, cur cluster.Entry, found bool) fault.Kind {
-	if !found || cur.DeleteMarker {
-		if c.IfMatch != "" || c.IfModified != nil || c.IfSize != nil {
-			return fault.NotFound
-		}
-		return fault.Other
-	}
-	if c.IfMatch != "" && c.IfMatch != "*" && c.IfMatch != cur.ETag || c.IfNoneMatch == "*" || c.IfNoneMatch != "" && c.IfNoneMatch == cur.ETag ||
-		c.IfModified != nil && c.IfModified.Unix() != cur.Modified.Unix() || c.IfSize != nil && *c.IfSize != cur.Size {
-		return fault.Precondition
-	}
-	return fault.Other
 }
 
 // item is a line of a listing.
