@@ -229,10 +229,10 @@ func (s *Store) checkpointFrozen(ctx context.Context) error {
 	return nil
 }
 
-// switchTree makes the tree that contains m what readers and writers look at, instead of m.
+// switchTree makes the tree that contains m what readers and writers look at, instead of m. It does not take the writer lock: the update that has it may be waiting for the room that this
+// checkpoint makes, and sees through its Tx what it saw when it began.
 func (s *Store) switchTree(m *memtable) {
 	ref := newTreeRef(s.tree)
-	s.writer.Lock()
 	s.mu.Lock()
 	old := s.live
 	s.live, s.frozen = ref, nil
@@ -247,7 +247,6 @@ func (s *Store) switchTree(m *memtable) {
 	s.publishLocked(st)
 	s.signalLocked()
 	s.mu.Unlock()
-	s.writer.Unlock()
 	old.release()
 }
 

@@ -5,9 +5,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"ostor/internal/fault"
 )
@@ -131,5 +133,44 @@ func TestSnapshotStays(t *testing.T) {
 		}
 	}
 	sn.Close()
+	mustClose(t, s)
+}
+
+// TestFullLogWaits: when the log is at its bound, writers wait for the checkpoint that empties it, which must not need what they hold.
+func TestFullLogWaits(t *testing.T) {
+	t.Parallel()
+	o := smallOptions(newFS(t), &owner{generation: 1})
+	o.SegmentBytes, o.LogBytes, o.MemtableBytes = 16<<10, 64<<10, 64<<20
+	var s *Store
+	ready := make(chan struct{})
+	slow := true
+	o.Sweep = func(ctx context.Context, _ uint64, _ iter.Seq2[[]byte, []byte]) error {
+		<-ready
+		for deadline := time.Now().Add(5 * time.Second); slow && s.Stats().Stalls == 0 && time.Now().Before(deadline); {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(time.Millisecond):
+			}
+		}
+		slow = false
+		return nil
+	}
+	s = mustOpen(t, o)
+	close(ready)
+	want := map[string]string{}
+	for i := range 200 {
+		k, v := fmt.Sprintf("key%d", i), fmt.Sprintf("%04000d", i)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		if err := s.Update(ctx, put(k, v)); err != nil {
+			t.Fatalf("update %d: %v, %+v", i, err, s.Stats())
+		}
+		cancel()
+		want[k] = v
+	}
+	if s.Stats().Stalls == 0 {
+		t.Error("no writer had to wait: the test tests nothing")
+	}
+	wantContents(t, s, want)
 	mustClose(t, s)
 }

@@ -23,6 +23,6 @@
 //
 // # Lock order
 //
-// Store.writer > Store.mu > Store.pub. The writer lock is held while an Update function runs and for the moments of freezing a memtable and of
-// switching to a new tree. mu is also the log's lock; no I/O happens under mu or pub.
+// Store.writer > Store.mu > Store.pub. The writer lock is held while an Update function runs, while its batch waits for room in the log, and for the moment of
+// freezing a memtable; the checkpointer never takes it. mu is also the log's lock; no I/O happens under mu or pub.
 package store

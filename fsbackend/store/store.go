@@ -108,8 +108,8 @@ type Store struct {
 
 	mu      sync.Mutex        // also the log's
 	active  *memtable         // changed with writer held, too
-	frozen  *memtable         // nil = no checkpoint runs
-	live    *treeRef          // the tree that active and frozen lie on; changed with writer held, too
+	frozen  *memtable         // nil = no checkpoint runs; set with writer held, too, cleared without
+	live    *treeRef          // the tree that active and frozen lie on
 	cuts    []state           // states at the ends of groups that are not durable yet, oldest first; without frozen and tree
 	sealed  []redolog.Segment // logs of older generations whose records are not in the tree yet
 	changed chan struct{}     // closed and replaced when writers that wait should look again

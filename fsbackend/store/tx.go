@@ -12,7 +12,8 @@ import (
 type Tx struct {
 	s      *Store
 	active *memTree
-	frozen *memTree       // nil = none
+	frozen *memTree // nil = none
+	tree   *treeRef
 	ops    []entry        // in the order of the calls; a key may occur several times until seal
 	index  map[string]int // newest position in ops of each key, once there are many
 	size   int            // of the encoded operations
@@ -94,7 +95,7 @@ func (tx *Tx) Get(key []byte) (value []byte, ok bool, err error) {
 	if i := tx.find(key); i >= 0 {
 		return tx.ops[i].value, !tx.ops[i].deleted, nil
 	}
-	return get(key, tx.active, tx.frozen, tx.s.live)
+	return get(key, tx.active, tx.frozen, tx.tree)
 }
 
 // Iter walks the keys in [lo, hi) as they are now: changes that this Tx makes later do not show. A nil hi is no limit.
@@ -104,7 +105,7 @@ func (tx *Tx) Iter(lo, hi []byte) *Iter {
 		own = slices.Clone(tx.ops)
 		sort.Slice(own, func(i, j int) bool { return bytes.Compare(own[i].key, own[j].key) < 0 })
 	}
-	return newIter(lo, hi, own, tx.active, tx.frozen, tx.s.live)
+	return newIter(lo, hi, own, tx.active, tx.frozen, tx.tree)
 }
 
 // PayloadBytes and AppendPayload make a Tx what package redolog stores.

@@ -107,13 +107,16 @@ func (s *Store) beginTx() {
 	tx := &s.tx
 	tx.s, tx.active, tx.frozen = s, s.active.tree, nil
 	s.mu.Lock()
-	if s.frozen != nil { // only the holder of writer changes it
+	if s.frozen != nil {
 		tx.frozen = s.frozen.tree
 	}
+	tx.tree = s.live
+	tx.tree.refs.Add(1)
 	s.mu.Unlock()
 }
 
 func (s *Store) endTx() {
+	s.tx.tree.release()
 	ops := s.tx.ops
 	if cap(ops) > 256 {
 		ops = nil
