@@ -1,6 +1,7 @@
 package nameserver
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -11,7 +12,9 @@ import (
 	"ostor/fsbackend"
 	"ostor/fsbackend/faultfs"
 	"ostor/fsbackend/memfs"
+	"ostor/internal/cluster"
 	"ostor/internal/cluster/clustertest"
+	"ostor/internal/fault"
 	"ostor/internal/invariant"
 )
 
@@ -162,4 +165,53 @@ func TestEveryIOError(t *testing.T) {
 		recoverAndCompare(t, crashPoint{fs: f, links: st.links, clock: st.clock.Now(), acked: acked, next: st.generation, origin: fmt.Sprintf("operation %d", n)}, d, models)
 	})
 	t.Logf("%d operations failed in turn", n)
+}
+
+// TestFullDisk fills the file system: writes are refused with a clear error, reads go on, and it works again when there is room.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	mem := memfs.New()
+	st := newSite(mem)
+	st.opts.SegmentBytes, st.opts.LogBytes, st.opts.MemtableBytes = 256<<10, 1<<20, 128<<10
+	s := st.mustOpen(t, false)
+	put(t, st, s, 1, "first", 0)
+	mem.SetCapacity(mem.Used() + 1<<20)
+	var made []string
+	for i := 0; ; i++ {
+		key := fmt.Sprintf("%0500d", i)
+		_, err := s.CreateEntry(ctxb, cluster.CreateEntryRequest{Bucket: 1, Entry: cluster.Entry{Key: key, Modified: when}})
+		if errors.Is(err, fault.NoSpace) {
+			break
+		}
+		if err != nil || i > 100_000 {
+			t.Fatalf("after %d names: %v", i, err)
+		}
+		made = append(made, key)
+	}
+	check := func() {
+		t.Helper()
+		for _, key := range append([]string{"first"}, made...) {
+			if _, err := s.Lookup(ctxb, cluster.LookupRequest{Bucket: 1, Key: key}); err != nil {
+				t.Fatalf("lookup of %.8s: %v", key, err)
+			}
+		}
+	}
+	check()
+	mem.SetCapacity(0)
+	for i := 0; ; i++ { // the store looks again after a while
+		_, err := s.CreateEntry(ctxb, cluster.CreateEntryRequest{Bucket: 1, Entry: cluster.Entry{Key: "room", Modified: when}})
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, fault.NoSpace) || i > 1000 {
+			t.Fatalf("with room again: %v", err)
+		}
+		time.Sleep(10 * time.Millisecond) // no event tells of space: poll, bounded above
+	}
+	check()
+	st.kill(s)
+	s = st.mustOpen(t, false)
+	made = append(made, "room")
+	check()
+	t.Logf("%d names fitted", len(made))
 }
