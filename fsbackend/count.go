@@ -69,6 +69,13 @@ func (f *countFile) WriteAt(p []byte, off int64) (int, error) {
 	return n, f.c.failed(err)
 }
 
+func (f *countFile) writeDirectAt(p []byte, off int64) (int, error) {
+	n, err := WriteDirectAt(f.File, p, off)
+	f.c.Writes.Add(1)
+	f.c.WrittenBytes.Add(int64(n))
+	return n, f.c.failed(err)
+}
+
 func (f *countFile) Datasync() error {
 	f.c.Datasyncs.Add(1)
 	return f.c.failed(f.File.Datasync())

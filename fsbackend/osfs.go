@@ -243,9 +243,10 @@ func (o *osFS) String() string { return fmt.Sprintf("directory %s", o.path) }
 
 // osFile is an open file. os.File guards the descriptor: a Close during another call waits for it, so that call never meets a reused number.
 type osFile struct {
-	f    *os.File
-	raw  syscall.RawConn
-	name string
+	f      *os.File
+	raw    syscall.RawConn
+	name   string
+	direct directFile
 }
 
 func newOSFile(fd int, name string) (File, error) {
@@ -318,4 +319,7 @@ func (f *osFile) Lock() error {
 	return err
 }
 
-func (f *osFile) Close() error { return wrap("close", f.name, f.f.Close()) }
+func (f *osFile) Close() error {
+	f.direct.close()
+	return wrap("close", f.name, f.f.Close())
+}

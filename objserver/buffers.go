@@ -4,6 +4,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"ostor/fsbackend"
 	"ostor/pools"
 )
 
@@ -21,7 +22,7 @@ type buffers struct {
 func newBuffers(budget int64) *buffers {
 	b := &buffers{}
 	b.left.Store(max(1, budget/bigBuffer))
-	b.big.New = func() any { p := make([]byte, bigBuffer); return &p }
+	b.big.New = func() any { p := fsbackend.AlignedBuffer(bigBuffer); return &p } // aligned: see fsbackend.WriteDirectAt
 	b.small.New = func() any { p := make([]byte, smallBuffer); return &p }
 	return b
 }

@@ -73,7 +73,7 @@ type pool struct {
 // costs only the objects in it: reads of them return fault.Corrupt.
 func Open(ctx context.Context, opts Options, records iter.Seq2[RegionID, RegionRecord]) (*Pools, error) {
 	p := &Pools{opts: opts, log: cmp.Or(opts.Logger, slog.Default()).With("component", "pools")}
-	p.stage.New = func() any { b := make([]byte, stageBytes); return &b }
+	p.stage.New = func() any { b := fsbackend.AlignedBuffer(stageBytes); return &b }
 	if p.opts.Geometry == nil {
 		p.opts.Geometry = DefaultGeometry
 	}

@@ -6,11 +6,14 @@ import (
 	"slices"
 	"sync"
 
+	"ostor/fsbackend"
 	"ostor/internal/fault"
 )
 
-// stageBytes bounds one write of a sweep.
-const stageBytes = 1 << 20
+const (
+	stageBytes  = 1 << 20   // bounds one write of a sweep
+	directBytes = 128 << 10 // from here on writes go around the page cache where they can (decision 0006)
+)
 
 // Located is a header and the block that it describes.
 type Located struct {
@@ -176,7 +179,11 @@ func (p *Pools) pwrite(f *file, b []byte, off int64) error {
 	}
 	p.n.pwrites.Add(1)
 	p.n.writtenBytes.Add(int64(len(b)))
-	if _, err := h.WriteAt(b, off); err != nil {
+	write := h.WriteAt
+	if len(b) >= directBytes {
+		write = func(b []byte, off int64) (int, error) { return fsbackend.WriteDirectAt(h, b, off) }
+	}
+	if _, err := write(b, off); err != nil {
 		return p.writeFailed(err, "write "+f.name)
 	}
 	return nil
