@@ -119,4 +119,3 @@ func BenchmarkSeekNear(b *testing.B) {
 		}
 	}
 }
-
