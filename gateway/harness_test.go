@@ -26,7 +26,7 @@ type site struct {
 	t       *testing.T
 	cluster *fakeCluster
 	gateway *Gateway
-	server  *httptest.Server
+	url     string
 	metrics *prometheus.Registry
 }
 
@@ -47,8 +47,9 @@ func newSite(t *testing.T, names int) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.server = httptest.NewServer(s.gateway)
-	t.Cleanup(s.server.Close)
+	server := httptest.NewServer(s.gateway)
+	t.Cleanup(server.Close)
+	s.url = server.URL
 	return s
 }
 
@@ -77,7 +78,7 @@ func (a answer) code() string {
 // do signs and sends a request with the path exactly as given.
 func (s *site) do(a ask) answer {
 	s.t.Helper()
-	req, err := http.NewRequestWithContext(s.t.Context(), a.method, s.server.URL, bytes.NewReader([]byte(a.body)))
+	req, err := http.NewRequestWithContext(s.t.Context(), a.method, s.url, bytes.NewReader([]byte(a.body)))
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ import (
 
 // site is a cluster on a file system in memory, with a gateway behind a real HTTP server and three users.
 type site struct {
-	t                 *testing.T
+	t                 testing.TB
 	fs                *memfs.FS
 	names             []*nameserver.Server
 	objects           []*objserver.Server
@@ -41,7 +41,7 @@ type site struct {
 }
 
 // owner is a right to write that lasts.
-type owner struct{ t *testing.T }
+type owner struct{ t testing.TB }
 
 func (owner) Generation() uint64       { return 1 }
 func (owner) Inherits() (uint64, bool) { return 0, false }
@@ -50,11 +50,11 @@ func (o owner) Fail(err error)         { o.t.Errorf("a service lost its right to
 
 const domain = "s3.example.com"
 
-func newSite(t *testing.T, names, objects int) *site {
+func newSite(t testing.TB, names, objects int) *site {
 	t.Helper()
 	s := &site{t: t, fs: memfs.New()}
 	ctx := t.Context()
-	log := slog.New(slog.NewTextHandler(testLog{t}, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	log := slog.New(slog.NewTextHandler(testLog{}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	v, err := discovery.CreateVolume(s.fs, discovery.VolumeSpec{Names: names, Objects: objects})
 	s.must(err)
 	s.topology, err = discovery.New(discovery.Options{FS: s.fs, Volume: v.ID})
@@ -134,9 +134,9 @@ func (s *site) must(err error) {
 }
 
 // testLog shows warnings of the servers when a test fails, or with -v.
-type testLog struct{ t *testing.T }
+type testLog struct{}
 
-func (l testLog) Write(p []byte) (int, error) {
+func (testLog) Write(p []byte) (int, error) {
 	if os.Getenv("OSTOR_TEST_LOG") != "" {
 		return os.Stderr.Write(p)
 	}
