@@ -54,7 +54,8 @@ const (
 	defaultRequests = 1024
 )
 
-// Gateway answers S3 requests. It is an http.Handler, safe for concurrent use, and keeps no state that another gateway would need.
+// Gateway answers S3 requests. It is an http.Handler, safe for concurrent use, and keeps no state that another gateway would need. It extends the deadlines of its connections while
+// data moves, and leaves it to the server to set them anew for the next request: [Serve] does.
 type Gateway struct {
 	topology  cluster.Topology
 	lookup    s3.Lookup

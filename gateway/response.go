@@ -67,11 +67,15 @@ func (c *call) clearHeaders() {
 	c.standardHeaders()
 }
 
+// noSniff keeps browsers from taking stored bytes for a page that their type does not say they are.
+var noSniff = []string{"nosniff"}
+
 // standardHeaders sets what every reply has.
 func (c *call) standardHeaders() {
 	h := c.w.Header()
 	c.set("x-amz-request-id", c.id)
 	h["x-amz-id-2"] = c.g.hostIDHeader
+	h["X-Content-Type-Options"] = noSniff
 }
 
 // requestIDs numbers the requests of a gateway: 16 digits of the gateway's service id and 16 that differ for every request, also after a restart.

@@ -146,11 +146,12 @@ func TestEarlyEnd(t *testing.T) {
 		req := s.signed(ask{method: "PUT", target: "/box/key", body: body})
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.server.URL, "http://"))
 		s.must(err)
-		fmt.Fprintf(conn, "PUT /box/key HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", strings.TrimPrefix(s.server.URL, "http://"), size)
+		text := fmt.Sprintf("PUT /box/key HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", strings.TrimPrefix(s.server.URL, "http://"), size)
 		for name, v := range req.Header {
-			fmt.Fprintf(conn, "%s: %s\r\n", name, v[0])
+			text += name + ": " + v[0] + "\r\n"
 		}
-		fmt.Fprintf(conn, "\r\n%s", body[:size/2])
+		_, err = io.WriteString(conn, text+"\r\n"+body[:size/2])
+		s.must(err)
 		s.must(conn.(*net.TCPConn).CloseWrite())
 		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 		if err == nil {

@@ -40,6 +40,9 @@ func (s *site) run(steps []step) {
 				s.t.Errorf("%s %s: %q in the reply:\n%s", st.method, st.target, part, got.body)
 			}
 		}
+		if got.header.Get("X-Content-Type-Options") != "nosniff" {
+			s.t.Errorf("%s %s: a browser may guess the type", st.method, st.target)
+		}
 		if got.header.Get("X-Amz-Request-Id") == "" || got.header.Get("X-Amz-Id-2") == "" || got.header.Get("Date") == "" {
 			s.t.Errorf("%s %s: no request id, host id or date: %v", st.method, st.target, got.header)
 		}
