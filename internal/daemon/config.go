@@ -95,7 +95,7 @@ var flagHelp = map[string]struct {
 	"garbage-delay": {time.Minute, "time between a delete and the freeing of its bytes"},
 	"cache":         {32, "`MIB` of B-tree pages cached per service"},
 	"memtable":      {24, "`MIB` of changes kept in memory per service before a checkpoint"},
-	"log-size":      {256, "`MIB` of redo log per service since the last checkpoint: bounds the time of recovery"},
+	"log-size":      {64, "`MIB` of redo log per service since the last checkpoint: bounds the time of recovery"},
 }
 
 // Load reads the configuration for one command: flags that were set win over the environment, that over the file, that over defaults.
