@@ -133,7 +133,7 @@ func BenchmarkDelete(b *testing.B) {
 // TestMemory streams 16 large objects in and out at a time: what the server holds is bounded by its budget, whatever the objects' size.
 func TestMemory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("writes 1 GiB to a disk")
+		t.Skip("writes 320 MiB to a disk")
 	}
 	s := diskServer(t)
 	debug.FreeOSMemory()
@@ -147,14 +147,14 @@ func TestMemory(t *testing.T) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(20 * time.Millisecond): // a sampler, no synchronisation
+			case <-time.After(5 * time.Millisecond): // a sampler, no synchronisation
 				var m runtime.MemStats
 				runtime.ReadMemStats(&m)
 				peak.Store(max(peak.Load(), m.HeapInuse))
 			}
 		}
 	})
-	const size = 64 << 20
+	const size = 20 << 20
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
@@ -175,7 +175,7 @@ func TestMemory(t *testing.T) {
 	close(stop)
 	watch.Wait()
 	grown := int64(peak.Load()) - int64(before.HeapInuse)
-	t.Logf("heap grew by %d MiB for 16 objects of 64 MiB", grown>>20)
+	t.Logf("heap grew by %d MiB for 16 objects of 20 MiB", grown>>20)
 	if grown > 100<<20 {
 		t.Errorf("heap grew by %d MiB", grown>>20)
 	}

@@ -2,6 +2,7 @@ package objserver
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"ostor/fsbackend/store"
@@ -35,21 +36,24 @@ func (s *Server) DeleteObjects(ctx context.Context, ids []cluster.ObjectID) erro
 		slices.SortFunc(ids, func(a, b cluster.ObjectID) int { return slices.Compare(a[:], b[:]) })
 		ids = slices.Compact(ids)
 	}
+	var damaged error
 	for len(ids) > 0 {
 		if err := s.going(ctx); err != nil {
 			return err
 		}
-		n, err := s.deleteSome(ctx, ids[:min(len(ids), deleteBatch)])
+		n, bad, err := s.deleteSome(ctx, ids[:min(len(ids), deleteBatch)])
 		if err != nil {
 			return err
 		}
+		damaged = errors.Join(damaged, bad)
 		ids = ids[n:]
 	}
-	return nil
+	return fault.Wrap(fault.Corrupt, damaged, "objserver: delete")
 }
 
-// deleteSome deletes the first objects of ids, at least one, and returns how many.
-func (s *Server) deleteSome(ctx context.Context, ids []cluster.ObjectID) (n int, err error) {
+// deleteSome deletes the first objects of ids, at least one, and returns how many it is done with. damaged tells of those whose records are damaged: they stay,
+// since nobody knows which blocks are theirs.
+func (s *Server) deleteSome(ctx context.Context, ids []cluster.ObjectID) (n int, damaged, err error) {
 	var gone []removed
 	var lost int
 	wait, err := s.store.Submit(func(tx *store.Tx) error {
@@ -58,10 +62,12 @@ func (s *Server) deleteSome(ctx context.Context, ids []cluster.ObjectID) (n int,
 		blocks := 0
 		for n = 0; n < len(ids) && blocks < deleteExtents; n++ {
 			r, ok, err := s.deleteOne(tx, batch, ids[n])
-			if err != nil {
+			switch {
+			case fault.KindOf(err) == fault.Corrupt:
+				damaged = errors.Join(damaged, err)
+			case err != nil:
 				return err
-			}
-			if ok {
+			case ok:
 				gone = append(gone, r)
 				blocks += len(r.addrs)
 			}
@@ -74,7 +80,7 @@ func (s *Server) deleteSome(ctx context.Context, ids []cluster.ObjectID) (n int,
 		err = wait(context.WithoutCancel(ctx))
 	}
 	if err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	if lost > 0 {
 		s.log.Error("deleted objects had blocks that were not in use", logkey.Count, lost)
@@ -85,10 +91,10 @@ func (s *Server) deleteSome(ctx context.Context, ids []cluster.ObjectID) (n int,
 		s.pins.after(r.id, func() { s.pools.Free(r.addrs...) })
 	}
 	s.n.deletes.Add(int64(len(gone)))
-	return n, nil
+	return n, damaged, nil
 }
 
-// deleteOne takes an object out of the tree. An object whose record is damaged goes too; its blocks then stay in use until fsck rebuilds the region records.
+// deleteOne takes an object out of the tree. It changes nothing when it returns fault.Corrupt.
 func (s *Server) deleteOne(tx *store.Tx, batch *regionBatch, id cluster.ObjectID) (r removed, ok bool, err error) {
 	o, ok, err := load(tx, id)
 	if err != nil || !ok {
@@ -98,15 +104,21 @@ func (s *Server) deleteOne(tx *store.Tx, batch *regionBatch, id cluster.ObjectID
 	if err != nil {
 		return r, false, err
 	}
+	if err := dropPayload(tx, &o); err != nil {
+		return r, false, err
+	}
 	r = removed{id, o.head.Size, make([]pools.Addr, 0, len(list))}
-	for i, e := range list {
-		if err := batch.remove(e.Addr, e.Length, i == 0); err != nil {
+	for i, e := range list { // from here on no error is fault.Corrupt
+		ok, err := batch.remove(e.Addr, e.Length, i == 0)
+		if err != nil {
 			return r, false, err
 		}
-		r.addrs = append(r.addrs, e.Addr)
+		if ok {
+			r.addrs = append(r.addrs, e.Addr)
+		}
 	}
 	o.remove(tx)
-	return r, true, dropPayload(tx, &o)
+	return r, true, nil
 }
 
 // dropPayload deletes the payload of a small object that is not in its blocks yet.

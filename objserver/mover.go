@@ -193,8 +193,8 @@ func (s *Server) commitMove(ctx context.Context, o *object, m move) error {
 		}
 		batch := newRegionBatch(s.pools, tx)
 		for i, e := range m.from {
-			if err := batch.remove(e.Addr, e.Length, e.Offset == 0); err != nil {
-				return err
+			if ok, err := batch.remove(e.Addr, e.Length, e.Offset == 0); err != nil || !ok {
+				return errors.Join(err, fault.New(fault.Internal, "objserver: block %v of object %v is not in use", e.Addr, o.id))
 			}
 			if err := batch.add(m.to[i], e.Length, e.Offset == 0); err != nil {
 				return err

@@ -73,25 +73,26 @@ func (b *regionBatch) add(a pools.Addr, length int64, first bool) error {
 	return nil
 }
 
-// remove marks a block as not in use. One that is not in use is counted only: Check reports it, and an object that is damaged can still be deleted.
-func (b *regionBatch) remove(a pools.Addr, length int64, first bool) error {
+// remove marks a block as not in use, and reports whether it was. One that was not, or whose record is damaged, is counted only and must not be freed: Check reports
+// it, and its object can still be deleted. Errors are never fault.Corrupt.
+func (b *regionBatch) remove(a pools.Addr, length int64, first bool) (removed bool, err error) {
 	e, bit, err := b.entry(a)
-	if err != nil && fault.KindOf(err) == fault.Corrupt {
+	switch {
+	case fault.KindOf(err) == fault.Corrupt:
 		b.lost++
-		return nil
-	} else if err != nil {
-		return err
-	}
-	if !e.record.Has(bit) {
+		return false, nil
+	case err != nil:
+		return false, err
+	case !e.record.Has(bit):
 		b.lost++
-		return nil
+		return false, nil
 	}
 	e.record.Mask[bit/8] &^= 1 << (bit % 8)
 	e.record.LiveBytes -= min(e.record.LiveBytes, uint64(length))
 	if first {
 		e.record.Objects -= min(e.record.Objects, 1)
 	}
-	return nil
+	return true, nil
 }
 
 // flush writes the records.

@@ -94,6 +94,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 	s.closing, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	home, err := homeOf(opts)
 	if err != nil {
+		s.stop()
 		return nil, err
 	}
 	s.home = home
@@ -103,6 +104,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 		Volatile: s.volatile, Sweep: s.sweep,
 	})
 	if err != nil {
+		s.stop()
 		return nil, err
 	}
 	if err := s.openPools(ctx); err != nil {
