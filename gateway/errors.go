@@ -60,13 +60,10 @@ func notImplemented(what string) *s3.Error {
 	return s3.ErrNotImplemented.With(what + " is not implemented.")
 }
 
-// errCut ends a reply that has begun and cannot be finished: the connection is closed, so that the client sees it short.
-var errCut = errors.New("gateway: the reply was cut off")
-
 // fail sends the error document of err, or cuts the connection when the reply has begun already.
 func (c *call) fail(err error) {
 	e := errorFor(err)
-	if e.Status >= http.StatusInternalServerError && e != s3.ErrNotImplemented && e.Code != s3.ErrNotImplemented.Code {
+	if e.Status >= http.StatusInternalServerError && !errors.Is(e, s3.ErrNotImplemented) {
 		c.g.logFailure(c, e, err)
 	}
 	if c.w.begun() {

@@ -152,10 +152,12 @@ func TestAWSMultipart(t *testing.T) {
 	_, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: aws.String("box")})
 	s.must(err)
 	body := content(17<<20 + 5)
+	//nolint:staticcheck // what clients in the field use; its successor is another module
 	up := manager.NewUploader(client, func(u *manager.Uploader) { u.PartSize = 5 << 20 })
 	_, err = up.Upload(ctx, &s3.PutObjectInput{Bucket: aws.String("box"), Key: aws.String("big"), Body: io.MultiReader(bytes.NewReader(body))})
 	s.must(err)
 	buf := manager.NewWriteAtBuffer(nil)
+	//nolint:staticcheck // likewise
 	n, err := manager.NewDownloader(client, func(d *manager.Downloader) { d.PartSize = 3 << 20 }).Download(ctx, buf, &s3.GetObjectInput{Bucket: aws.String("box"), Key: aws.String("big")})
 	if err != nil || sha256.Sum256(buf.Bytes()) != sha256.Sum256(body) {
 		t.Errorf("downloaded %d bytes, want %d: %v", n, len(body), err)
