@@ -60,7 +60,7 @@ func (r *remoteObject) ReadObject(ctx context.Context, id cluster.ObjectID, offs
 		err := s.ReadObject(ctx, id, offset+c.n, length-c.n, c)
 		if c.err != nil {
 			// The writer's own failure, whatever kind it is: not the server's.
-			return struct{}{}, nil
+			return struct{}{}, nil //nolint:nilerr // c.err is returned below
 		}
 		return struct{}{}, err
 	})

@@ -174,7 +174,7 @@ func (w *largeWriter) wrote(n int) {
 	}
 	if w.flush != nil {
 		select {
-		case <-w.flush: // an error has failed the pools: the next write says so
+		case <-w.flush: //nolint:errcheck // an error has failed the pools: the next write says so
 			w.flush = nil
 		default:
 			return
@@ -189,7 +189,7 @@ func (w *largeWriter) wrote(n int) {
 // finish waits for the background and, when ok, makes payload and headers durable.
 func (w *largeWriter) finish(ok bool) error {
 	if w.flush != nil {
-		<-w.flush
+		<-w.flush //nolint:errcheck // an error has failed the pools: the sync below says so
 	}
 	if !ok {
 		return nil

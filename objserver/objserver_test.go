@@ -337,7 +337,7 @@ func TestSpaceComesBack(t *testing.T) {
 		if err := s.DeleteObjects(t.Context(), ids); err != nil {
 			t.Fatal(err)
 		}
-		after[min(round/2, 1)] = int64(s.Stats().Pools.FilesMade)
+		after[min(round/2, 1)] = s.Stats().Pools.FilesMade
 	}
 	if after[1] > after[0]+12 {
 		t.Errorf("%d files were made by the second round, %d by the last", after[0], after[1])

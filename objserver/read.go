@@ -225,7 +225,7 @@ func (r *reader) runAhead(ctx context.Context, w io.Writer) error {
 	defer func() {
 		for ; n > 0; n-- {
 			f := &ring[head%readAhead]
-			<-f.done
+			<-f.done //nolint:errcheck // nobody wants its bytes any more, nor its error
 			r.s.bufs.put(f.buf)
 			head++
 		}

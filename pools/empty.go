@@ -55,7 +55,7 @@ func (p *Pools) Unlink(id FileID) error {
 		pl.low = 0
 	}
 	pl.mu.Unlock()
-	f.close()
+	_ = f.close()
 	if err := p.opts.FS.Remove(f.name); err != nil {
 		return p.writeFailed(syncFailure(err), "unlink "+f.name)
 	}

@@ -307,7 +307,7 @@ func TestFlippedBits(t *testing.T) {
 		}
 	}
 	root, m := tr.Root(), after[3]
-	name := fileKey(root.Directory.file()).name(testDir)
+	name := root.Directory.file().name(testDir)
 	f, err := fs.Open(name)
 	if err != nil {
 		t.Fatal(err)

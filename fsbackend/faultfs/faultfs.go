@@ -226,11 +226,10 @@ func (r *Rule) failure(op, name string) error {
 		err = syscall.EIO
 	}
 	err = &fs.PathError{Op: op, Path: name, Err: err}
-	switch {
-	case r.Err == nil:
-	case r.Err == syscall.ENOSPC || r.Err == syscall.EDQUOT:
+	switch r.Err {
+	case syscall.ENOSPC, syscall.EDQUOT:
 		return &fault.Error{Kind: fault.NoSpace, Err: err}
-	case r.Err == syscall.EOPNOTSUPP:
+	case syscall.EOPNOTSUPP:
 		return &fault.Error{Kind: fault.NotSupported, Err: err}
 	}
 	return err

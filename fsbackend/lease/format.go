@@ -102,7 +102,7 @@ func (r *record) validate() error {
 	case r.generation == 0:
 		return errors.New("generation 0")
 	case r.n <= 0 || r.n > time.Hour:
-		return fmt.Errorf("N of %v", r.n)
+		return fmt.Errorf("period N of %v", r.n)
 	}
 	return nil
 }

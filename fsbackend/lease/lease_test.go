@@ -277,7 +277,7 @@ func TestDeadline(t *testing.T) {
 		freeze()
 		time.Sleep(20*time.Second - 1)
 		check(t, l, nil)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		if told.Load() != 1 {
 			t.Errorf("OnLost was called %d times without anybody asking, want 1", told.Load())

@@ -131,7 +131,7 @@ func contents(t testing.TB, s *Store) map[string]string {
 		for k, v := range got {
 			value, ok, err := sn.Get([]byte(k))
 			if err != nil || !ok || string(value) != v {
-				return fmt.Errorf("get %q: %q, %v, %v; iterator says %q", k, value, ok, err, v)
+				return fmt.Errorf("get %q: %q, %v, %w; iterator says %q", k, value, ok, err, v)
 			}
 		}
 		return it.Err()

@@ -111,10 +111,8 @@ func (c Checksum) Type() string {
 
 // ParseChecksum reads base64, with or without the "-N" of a composite value; parts is N, 0 without. It returns ErrInvalidRequest when the value is not one of the algorithm.
 func ParseChecksum(a ChecksumAlgorithm, text string) (c Checksum, parts int, err error) {
-	digits := ""
-	b64, n, composite := strings.Cut(text, "-")
+	b64, digits, composite := strings.Cut(text, "-")
 	if composite {
-		digits = n
 		parts, err = strconv.Atoi(digits)
 		if err != nil || parts < 1 || parts > 10000 || digits[0] < '1' || digits[0] > '9' {
 			return Checksum{}, 0, invalidChecksum(a)

@@ -200,7 +200,7 @@ func (v *Verifier) checkScope(a *authorization, sig *s3.Signature) error {
 // payload finds what stands for the body in the canonical request, and says in sig what it means.
 func (v *Verifier) payload(a *authorization, h http.Header, c *scratch, sig *s3.Signature) (string, error) {
 	values := h["X-Amz-Content-Sha256"]
-	value := ""
+	var value string
 	switch {
 	case len(values) > 1:
 		return "", s3.ErrInvalidArgument.With("x-amz-content-sha256 is given more than once.")

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -228,17 +227,6 @@ func (s *site) host(t *testing.T) string {
 		t.Fatalf("endpoint %q", s.endpoint)
 	}
 	return h
-}
-
-// freePort returns an address nobody listened on a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func httpStatus(t *testing.T, url string) int {

@@ -52,7 +52,7 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 func removeDead(ctx context.Context, path string) error {
 	info, err := os.Lstat(path)
 	if err != nil {
-		return nil // most likely there is none; otherwise listening says what is wrong
+		return nil //nolint:nilerr // most likely there is none; otherwise listening says what is wrong
 	}
 	if info.Mode()&os.ModeSocket == 0 {
 		return fault.New(fault.Exists, "rpc: %s exists and is not a socket", path)

@@ -240,11 +240,11 @@ func (x *exchange) early() error {
 	x.cc.readWithin(x.c.opts.IOTimeout)
 	h, sum, err := x.cc.receive()
 	if err != nil || h.kind != typeError {
-		return nil
+		return nil //nolint:nilerr // it gave none
 	}
 	b, err := x.cc.payload(nil, h, sum)
 	if err != nil {
-		return nil
+		return nil //nolint:nilerr // nor here
 	}
 	return x.c.remoteError(h, b)
 }

@@ -139,7 +139,7 @@ func (s *Server) Serve(l net.Listener) error {
 	s.listeners[l] = struct{}{}
 	s.mu.Unlock()
 	defer s.work.Done()
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	secure := s.opts.TLS != nil && l.Addr().Network() == "tcp"
 	for pause := time.Duration(0); ; {
 		nc, err := l.Accept()
