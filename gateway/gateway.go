@@ -136,7 +136,8 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveS3 answers one S3 request, whatever happens in between: counted, logged, with a request id, and cut off when its reply cannot be completed.
 func (g *Gateway) serveS3(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	c := &call{g: g, req: *r, id: g.newRequestID()}
+	number, id := g.newRequestID()
+	c := &call{g: g, req: *r.WithContext(logkey.WithRequestID(r.Context(), number)), id: id}
 	c.r = &c.req
 	c.w = &response{ResponseWriter: w, now: time.Now}
 	c.body = bodyReader{ReadCloser: r.Body, now: time.Now}

@@ -79,14 +79,16 @@ func (c *call) standardHeaders() {
 }
 
 // requestIDs numbers the requests of a gateway: 16 digits of the gateway's service id and 16 that differ for every request, also after a restart.
-func (g *Gateway) newRequestID() string {
+// The number is the second half: it travels to the servers.
+func (g *Gateway) newRequestID() (number uint64, text string) {
+	// An odd multiplier permutes the counter's values: unique, and neighbours do not look alike.
+	number = (g.requests.Add(1) + g.requestBase) * 0x9e3779b97f4a7c15
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(g.serviceID))
-	// An odd multiplier permutes the counter's values: unique, and neighbours do not look alike.
-	binary.BigEndian.PutUint64(b[8:], (g.requests.Add(1)+g.requestBase)*0x9e3779b97f4a7c15)
-	var text [32]byte
-	hex.Encode(text[:], b[:])
-	return string(text[:])
+	binary.BigEndian.PutUint64(b[8:], number)
+	var digits [32]byte
+	hex.Encode(digits[:], b[:])
+	return number, string(digits[:])
 }
 
 var xmlBuffers = sync.Pool{New: func() any { return new(s3.XML) }}
