@@ -3,10 +3,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"ostor/internal/cluster"
@@ -14,66 +13,37 @@ import (
 )
 
 func main() {
-	cmd := &cobra.Command{
+	daemon.Main(daemon.ProcessCommand(&cobra.Command{
 		Use:   "ostor-ns DIR --service ID",
 		Short: "run one name server",
-		Long: `ostor-ns keeps names and metadata of a share of the namespace, in services/<ID> of the ostor directory DIR (or OSTOR_MOUNT). It prints "ready ADDRESS" once it serves;
-gateways find it through that directory. It refuses to start while another process owns the service.
+		Long: `ostor-ns keeps names and metadata of a share of the namespace, in services/<ID> of the ostor directory DIR (or OSTOR_MOUNT). It prints "ready ADDRESS" once it
+serves; gateways find it through that directory. It refuses to start while another process owns the service.
 
 ` + daemon.ExitCodes,
 		Example: `  ostor-ns /mnt/cluster/ostor --service 0800000000000000
-  ostor-ns /mnt/cluster/ostor --service 0800000000000000 --rpc 10.0.0.1:2541 --tls-cert c.pem --tls-key k.pem --tls-ca ca.pem`,
-		Args: cobra.MaximumNArgs(1),
-	}
-	config := daemon.CommandConfig(cmd, append([]string{"service", "takeover", "cache", "memtable", "log-size", "volume", "garbage-delay"}, daemon.ServiceFlags...)...)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := config()
-		if err != nil {
-			return err
-		}
-		dir, err := daemon.DirArg(args)
-		if err != nil {
-			return err
-		}
-		return run(cmd.Context(), c, dir)
-	}
-	daemon.Main(cmd)
+  ostor-ns /mnt/cluster/ostor --service 0800000000000000 --rpc 10.0.0.1:2540 --tls-cert c.pem --tls-key k.pem --tls-ca ca.pem`,
+	}, []string{"service", "volume", "takeover", "rpc", "cache", "memtable", "log-size", "garbage-delay"}, run))
 }
 
-func run(ctx context.Context, c daemon.Config, dir string) error {
-	log, err := c.Logger(os.Stderr)
+func run(ctx context.Context, p *daemon.Process) (err error) {
+	id, err := daemon.ParseService(p.Config.Service, cluster.TypeName)
 	if err != nil {
 		return err
 	}
-	id, err := daemon.ParseService(c.Service, cluster.TypeName)
+	v, err := daemon.FindVolume(p.FS, p.Config.Volume)
 	if err != nil {
 		return err
 	}
-	c.TuneHeap()
-	e, counters, err := daemon.OpenEnv(c, dir, log)
+	topology, err := p.Topology(v)
 	if err != nil {
 		return err
 	}
-	e.OnLost = daemon.ExitOnLoss
-	metrics, err := daemon.ServeMetrics(c.Metrics, prometheus.NewRegistry(), counters)
+	defer func() { err = errors.Join(err, topology.Close()) }()
+	s, err := daemon.StartName(ctx, p.Env, id, topology)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = metrics.Close() }()
-	v, err := daemon.FindVolume(e.FS, c.Volume)
-	if err != nil {
-		return err
-	}
-	topology, err := e.Topology(v)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = topology.Close() }()
-	s, err := daemon.StartName(ctx, e, id, topology)
-	if err != nil {
-		return err
-	}
-	metrics.Watch(s)
+	p.Metrics.Watch(s)
 	fmt.Println("ready", s.Addr)
 	return daemon.WaitAndStop(ctx, s.Stop)
 }

@@ -4,9 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 
 	"ostor/internal/cluster"
@@ -14,7 +12,7 @@ import (
 )
 
 func main() {
-	cmd := &cobra.Command{
+	daemon.Main(daemon.ProcessCommand(&cobra.Command{
 		Use:   "ostor-os DIR --service ID",
 		Short: "run one object server",
 		Long: `ostor-os keeps the bytes of objects in 12 pools, in services/<ID> of the ostor directory DIR (or OSTOR_MOUNT). It prints "ready ADDRESS" once it serves;
@@ -23,48 +21,19 @@ gateways find it through that directory. It refuses to start while another proce
 ` + daemon.ExitCodes,
 		Example: `  ostor-os /mnt/cluster/ostor --service 1000000000000000
   ostor-os /mnt/cluster/ostor --service 1000000000000000 --rpc 10.0.0.1:2541 --tls-cert c.pem --tls-key k.pem --tls-ca ca.pem`,
-		Args: cobra.MaximumNArgs(1),
-	}
-	config := daemon.CommandConfig(cmd, append([]string{"service", "takeover", "cache", "memtable", "log-size"}, daemon.ServiceFlags...)...)
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := config()
-		if err != nil {
-			return err
-		}
-		dir, err := daemon.DirArg(args)
-		if err != nil {
-			return err
-		}
-		return run(cmd.Context(), c, dir)
-	}
-	daemon.Main(cmd)
+	}, []string{"service", "takeover", "rpc", "cache", "memtable", "log-size"}, run))
 }
 
-func run(ctx context.Context, c daemon.Config, dir string) error {
-	log, err := c.Logger(os.Stderr)
+func run(ctx context.Context, p *daemon.Process) error {
+	id, err := daemon.ParseService(p.Config.Service, cluster.TypeObject)
 	if err != nil {
 		return err
 	}
-	id, err := daemon.ParseService(c.Service, cluster.TypeObject)
+	s, err := daemon.StartObject(ctx, p.Env, id)
 	if err != nil {
 		return err
 	}
-	c.TuneHeap()
-	e, counters, err := daemon.OpenEnv(c, dir, log)
-	if err != nil {
-		return err
-	}
-	e.OnLost = daemon.ExitOnLoss
-	metrics, err := daemon.ServeMetrics(c.Metrics, prometheus.NewRegistry(), counters)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = metrics.Close() }()
-	s, err := daemon.StartObject(ctx, e, id)
-	if err != nil {
-		return err
-	}
-	metrics.Watch(s)
+	p.Metrics.Watch(s)
 	fmt.Println("ready", s.Addr)
 	return daemon.WaitAndStop(ctx, s.Stop)
 }

@@ -72,9 +72,6 @@ func WaitAndStop(ctx context.Context, stop func(context.Context) error) error {
 	return nil
 }
 
-// ServiceFlags are those of the daemons that run one service.
-var ServiceFlags = []string{"local-dir", "run-dir", "profile", "metrics", "log", "log-json", "memory", "rpc", "tls-cert", "tls-key", "tls-ca"}
-
 // DirArg returns the directory that a command was given, or OSTOR_MOUNT.
 func DirArg(args []string) (string, error) {
 	if len(args) == 1 {
