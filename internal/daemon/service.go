@@ -130,7 +130,7 @@ func (e *Env) garbageDelay() time.Duration {
 }
 
 // start is what both kinds share: lease, server, listener, and only then the word to others where it answers.
-func (e *Env) start(ctx context.Context, id cluster.ServiceID, want cluster.ServiceType, open func(*Service, string) (rpc.Handler, error)) (s *Service, err error) {
+func (e *Env) start(ctx context.Context, id cluster.ServiceID, want cluster.ServiceType, open func(*Service, string) (rpc.Handler, error)) (_ *Service, err error) {
 	if id.Type() != want {
 		return nil, fault.New(fault.Invalid, "service %s is of type %s, not %s", id, id.Type(), want)
 	}
@@ -142,7 +142,7 @@ func (e *Env) start(ctx context.Context, id cluster.ServiceID, want cluster.Serv
 	if err != nil {
 		return nil, err
 	}
-	s = &Service{ID: id, log: e.Log.With(logkey.Service, id.String())}
+	s := &Service{ID: id, log: e.Log.With(logkey.Service, id.String())}
 	hostname, _ := os.Hostname()
 	s.lease, err = lease.Acquire(ctx, lease.Options{FS: e.FS, Dir: dir, Host: uint64(e.Host.ID), Boot: e.Boot, Local: e.Host.Local, Profile: profile,
 		Takeover: e.Config.Takeover, Info: fmt.Sprintf("%s pid %d on %s", filepath.Base(os.Args[0]), os.Getpid(), hostname), Logger: s.log,
