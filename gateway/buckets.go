@@ -40,6 +40,10 @@ func (bc *bucketCache) get(name string, now time.Time) *cluster.Bucket {
 func (bc *bucketCache) put(b *cluster.Bucket, now time.Time) {
 	bc.mu.Lock()
 	defer bc.mu.Unlock()
+	// A read that overlapped an update must not bring the old record back.
+	if old, ok := bc.m[b.Name]; ok && old.b.ID == b.ID && old.b.Epoch > b.Epoch {
+		return
+	}
 	if bc.m == nil || len(bc.m) >= maxCachedBuckets {
 		bc.m = make(map[string]cachedBucket) // refilled within a second
 	}

@@ -29,4 +29,6 @@ var handlers = [opCount]handler{
 	opCompleteMultipartUpload: (*Gateway).completeMultipartUpload,
 	opAbortMultipartUpload:    (*Gateway).abortMultipartUpload,
 	opListParts:               (*Gateway).listParts,
+	opPutBucketVersioning:     (*Gateway).putBucketVersioning,
+	opListObjectVersions:      (*Gateway).listObjectVersions,
 }

@@ -19,6 +19,8 @@ type listed struct {
 	prefixes []string
 	more     bool
 	last     string // the last entry or prefix given out
+
+	lastVersion cluster.VersionID // of a listing of versions: that of the last entry, zero when a prefix is last
 }
 
 // stream is one name server's part of a listing.

@@ -35,6 +35,8 @@ const (
 	opCompleteMultipartUpload
 	opAbortMultipartUpload
 	opListParts
+	opPutBucketVersioning
+	opListObjectVersions
 	opCount
 
 	// opNotImplemented stands in the tables for an operation of S3 that this server does not have: 501, never silently something else.
@@ -67,6 +69,8 @@ var operationNames = [opCount]string{
 	opCompleteMultipartUpload: "CompleteMultipartUpload",
 	opAbortMultipartUpload:    "AbortMultipartUpload",
 	opListParts:               "ListParts",
+	opPutBucketVersioning:     "PutBucketVersioning",
+	opListObjectVersions:      "ListObjectVersions",
 }
 
 func (o operation) String() string {
@@ -104,9 +108,10 @@ var (
 	bucketVerbs = map[string]verbs{
 		"":           {get: opListObjects, head: opHeadBucket, put: opCreateBucket, post: no, delete: opDeleteBucket}, // POST: form upload
 		"location":   {get: opGetBucketLocation},
-		"versioning": {get: opGetBucketVersioning, put: no},
+		"versioning": {get: opGetBucketVersioning, put: opPutBucketVersioning},
 		"acl":        {get: opGetBucketACL, put: no},
 		"uploads":    {get: opListMultipartUploads},
+		"versions":   {get: opListObjectVersions},
 		"delete":     {post: opDeleteObjects},
 
 		"abac":                   {get: no, put: no},
@@ -133,7 +138,6 @@ var (
 		"requestPayment":         {get: no, put: no},
 		"session":                {get: no},
 		"tagging":                {get: no, put: no, delete: no},
-		"versions":               {get: no},
 		"website":                {get: no, put: no, delete: no},
 	}
 
