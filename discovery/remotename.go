@@ -141,3 +141,11 @@ func (r *remoteName) ListRecords(ctx context.Context, prefix, after string, limi
 func (r *remoteName) ApplyRecords(ctx context.Context, changes []cluster.RecordChange) error {
 	return r.do(ctx, once, func(s cluster.NameServer) error { return s.ApplyRecords(ctx, changes) })
 }
+
+func (r *remoteName) UnknownLinks(ctx context.Context, server cluster.ServiceID, ids []cluster.ObjectID) ([]cluster.ObjectID, error) {
+	return call(ctx, &r.remote, repeatable, func(s cluster.NameServer) ([]cluster.ObjectID, error) { return s.UnknownLinks(ctx, server, ids) })
+}
+
+func (r *remoteName) FindLinks(ctx context.Context, server cluster.ServiceID, ids []cluster.ObjectID) ([]cluster.LinkHolder, error) {
+	return call(ctx, &r.remote, repeatable, func(s cluster.NameServer) ([]cluster.LinkHolder, error) { return s.FindLinks(ctx, server, ids) })
+}

@@ -22,6 +22,6 @@
 //
 // # Locks
 //
-// The store's write lock (inside Update) comes first, then the leaf mutexes of guardIndex, sealIndex and backoff, which never nest and are held for no I/O. What
-// these three hold in memory are hints: the store decides.
+// The store's write lock (inside Update) comes first, then the leaf mutexes of guardIndex, sealIndex, doubts and backoff, which never nest and are held for no I/O. What
+// the indexes and backoff hold in memory are hints: the store decides. What doubts holds is refused, for some minutes.
 package nameserver

@@ -131,7 +131,7 @@ func (s *Server) Guard(ctx context.Context, g cluster.Guard) error {
 		if err := s.checkOpen(tx, g.Bucket); err != nil {
 			return err
 		}
-		if s.gc.isPending(g.Content) {
+		if s.gc.isPending(g.Content) || s.doubts.has(g.Content) {
 			return fault.New(fault.GuardGone, "object %s was given up", g.Content.Object)
 		}
 		tx.Put(key, value)

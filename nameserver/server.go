@@ -69,6 +69,7 @@ type Server struct {
 
 	guards guardIndex
 	seals  sealIndex
+	doubts doubts
 	gc     collector
 
 	wake  chan struct{} // capacity 1: the earliest guard deadline may have changed

@@ -83,6 +83,34 @@ type NameServer interface {
 	ListRecords(ctx context.Context, prefix, after string, limit int) (records []Record, more bool, err error)
 	// ApplyRecords makes all changes in one batch when every expectation holds, otherwise none and fault.Precondition.
 	ApplyRecords(ctx context.Context, changes []RecordChange) error
+
+	// Links, for the reconciliation and repair of object servers.
+
+	// UnknownLinks returns those of ids, objects of an object server, that nothing here refers to: no version, no part of an object or upload, no guard, no garbage that is
+	// queued. At most MaxUnknownLinks; the reply is ascending, each once. From the call on, guards for ids that it returns are refused with fault.GuardGone, until the next call for the same
+	// object server or for UnknownFor: so when every name server of the volume has returned an id within that time, nothing refers to the object nor will, and it may be deleted.
+	// fault.Stale when another call for the server
+	// ran meanwhile. It reads everything that is stored here.
+	UnknownLinks(ctx context.Context, server ServiceID, ids []ObjectID) ([]ObjectID, error)
+	// FindLinks says which names hold objects of an object server, in no order: none for an object that no version and no part of this server holds. At most MaxFindLinks ids. It reads
+	// everything that is stored here.
+	FindLinks(ctx context.Context, server ServiceID, ids []ObjectID) ([]LinkHolder, error)
+}
+
+// Bounds of UnknownLinks and FindLinks.
+const (
+	MaxUnknownLinks = 1 << 18
+	MaxFindLinks    = 1000
+	UnknownFor      = 10 * time.Minute
+)
+
+// LinkHolder says what name holds an object.
+type LinkHolder struct {
+	Object  ObjectID
+	Bucket  BucketID
+	Key     string
+	Version VersionID // of a version; zero for a part
+	Part    int32     // number of the part; 0 for a version that is one object
 }
 
 // Guard is the announcement of an object that is being written.

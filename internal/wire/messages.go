@@ -68,6 +68,11 @@ type (
 		Text   string
 		Bucket cluster.Bucket
 	}
+	// ObjectsOf is some objects of one object server: see cluster.NameServer.UnknownLinks and FindLinks.
+	ObjectsOf struct {
+		Server  cluster.ServiceID
+		Objects []cluster.ObjectID
+	}
 	// NewObject: see cluster.ObjectServer.CreateObject. The bytes follow as data.
 	NewObject struct {
 		ID   cluster.ObjectID

@@ -81,6 +81,8 @@ var messages = []message{
 	codec("ObjectInfo", AppendObjectInfo, DecodeObjectInfo),
 	codec("ObjectID", byValue(AppendObjectID), DecodeObjectID),
 	codec("ObjectIDs", byValue(AppendObjectIDs), DecodeObjectIDs),
+	codec("ObjectsOf", AppendObjectsOf, DecodeObjectsOf),
+	codec("LinkHolders", byValue(AppendLinkHolders), DecodeLinkHolders),
 }
 
 // fill sets every field below v to something random: also nil, empty and zero. full leaves nothing out.

@@ -269,3 +269,17 @@ func (c *Client) ApplyRecords(ctx context.Context, changes []cluster.RecordChang
 	b.request = wire.AppendRecordChanges(b.request[:0], changes)
 	return c.done(ctx, wire.OpApplyRecords, b)
 }
+
+// UnknownLinks implements cluster.NameServer.
+func (c *Client) UnknownLinks(ctx context.Context, server cluster.ServiceID, ids []cluster.ObjectID) ([]cluster.ObjectID, error) {
+	b := pool.Get().(*buffers)
+	b.request = wire.AppendObjectsOf(b.request[:0], &wire.ObjectsOf{Server: server, Objects: ids})
+	return get(ctx, c, wire.OpUnknownLinks, b, wire.DecodeObjectIDs)
+}
+
+// FindLinks implements cluster.NameServer.
+func (c *Client) FindLinks(ctx context.Context, server cluster.ServiceID, ids []cluster.ObjectID) ([]cluster.LinkHolder, error) {
+	b := pool.Get().(*buffers)
+	b.request = wire.AppendObjectsOf(b.request[:0], &wire.ObjectsOf{Server: server, Objects: ids})
+	return get(ctx, c, wire.OpFindLinks, b, wire.DecodeLinkHolders)
+}

@@ -269,6 +269,28 @@ var operations = [...]func(ctx context.Context, srv cluster.NameServer, c *rpc.C
 		}
 		return err
 	},
+	wire.OpUnknownLinks: func(ctx context.Context, srv cluster.NameServer, c *rpc.Call) error {
+		q, err := wire.DecodeObjectsOf(c.Request)
+		if err != nil {
+			return err
+		}
+		ids, err := srv.UnknownLinks(ctx, q.Server, q.Objects)
+		if err == nil {
+			c.Reply = wire.AppendObjectIDs(c.Reply, ids)
+		}
+		return err
+	},
+	wire.OpFindLinks: func(ctx context.Context, srv cluster.NameServer, c *rpc.Call) error {
+		q, err := wire.DecodeObjectsOf(c.Request)
+		if err != nil {
+			return err
+		}
+		l, err := srv.FindLinks(ctx, q.Server, q.Objects)
+		if err == nil {
+			c.Reply = wire.AppendLinkHolders(c.Reply, l)
+		}
+		return err
+	},
 	wire.OpApplyRecords: func(ctx context.Context, srv cluster.NameServer, c *rpc.Call) error {
 		q, err := wire.DecodeRecordChanges(c.Request)
 		if err != nil {

@@ -36,6 +36,7 @@ func NameServer(t *testing.T, open func(t *testing.T) NameServerSetup) {
 		{"Conditions", testConditions}, {"ConditionRace", testConditionRace}, {"UpdateEntry", testUpdateEntry}, {"List", testList},
 		{"ListProperty", testListProperty}, {"ListVersions", testListVersions}, {"Multipart", testMultipart}, {"CompleteErrors", testCompleteErrors},
 		{"ManyParts", testManyParts}, {"Uploads", testUploads}, {"Records", testRecords}, {"Invalid", testInvalid},
+		{"Links", testLinks}, {"LinksRace", testLinksRace},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
