@@ -33,7 +33,7 @@ func (s *Server) DeleteObjects(ctx context.Context, ids []cluster.ObjectID) erro
 	defer s.leave()
 	if len(ids) > 1 { // neighbours share pages and regions
 		ids = slices.Clone(ids)
-		slices.SortFunc(ids, func(a, b cluster.ObjectID) int { return slices.Compare(a[:], b[:]) })
+		slices.SortFunc(ids, compareIDs)
 		ids = slices.Compact(ids)
 	}
 	var damaged error
@@ -137,3 +137,5 @@ func dropPayload(tx *store.Tx, o *object) error {
 	tx.Delete(appendPayloadKey(nil, e.Addr.Generation, o.id))
 	return nil
 }
+
+func compareIDs(a, b cluster.ObjectID) int { return slices.Compare(a[:], b[:]) }

@@ -39,6 +39,12 @@ type Options struct {
 	JanitorEvery time.Duration // between two rounds of the janitor; 0 = 2 s, negative = it does not run: Collect does a round
 	Logger       *slog.Logger  // nil = slog.Default
 
+	// Names returns the name servers of the volume, for what must be known about names: which objects have none, and whose the damaged ones are. nil: neither is looked for.
+	Names       func() ([]cluster.NameServer, error)
+	OrphanAge   time.Duration // objects younger than this are never taken for orphans: longer than any guard lasts; 0 = 48 h
+	OrphanEvery time.Duration // between two searches for orphans; 0 = 24 h, negative = none: FreeOrphans makes one
+	OrphanFew   int           // more unknown objects than this in a batch of 65,536, and more than a tenth of it, are not believed to be orphans; 0 = 1000
+
 	// Geometry lays out new pool files; nil = pools.DefaultGeometry. For tests, which fill files.
 	Geometry func(pools.Pool) pools.Geometry
 }
@@ -51,6 +57,9 @@ func (o *Options) EnsureDefaults() {
 	o.SmallBytes = min(o.SmallBytes, MaxSmallBytes)
 	o.BufferBytes = cmp.Or(o.BufferBytes, 48<<20)
 	o.JanitorEvery = cmp.Or(o.JanitorEvery, 2*time.Second)
+	o.OrphanAge = cmp.Or(o.OrphanAge, 48*time.Hour)
+	o.OrphanEvery = cmp.Or(o.OrphanEvery, 24*time.Hour)
+	o.OrphanFew = cmp.Or(o.OrphanFew, orphanFew)
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 }
 
@@ -79,6 +88,9 @@ type Server struct {
 	ready   chan struct{} // closed when pools is set, or Open failed
 	janitor sync.WaitGroup
 	collect sync.Mutex // one round at a time
+	orphans sync.Mutex // one pass at a time
+
+	slowPiece time.Duration // see the constant; tests change it
 
 	objects, liveBytes atomic.Int64 // as the region records say
 	n                  counters
@@ -90,7 +102,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{opts: opts, log: opts.Logger.With("component", "objserver", logkey.Service, opts.ID.String()), pins: newPins(), bufs: newBuffers(opts.BufferBytes), ready: make(chan struct{})}
+	s := &Server{opts: opts, log: opts.Logger.With("component", "objserver", logkey.Service, opts.ID.String()), pins: newPins(), bufs: newBuffers(opts.BufferBytes), ready: make(chan struct{}), slowPiece: slowPiece}
 	s.closing, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	home, err := homeOf(opts)
 	if err != nil {
@@ -116,6 +128,9 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 	close(s.ready)
 	if opts.JanitorEvery > 0 {
 		s.janitor.Go(s.runJanitor)
+	}
+	if opts.Names != nil && opts.OrphanEvery > 0 {
+		s.janitor.Go(s.runOrphans)
 	}
 	return s, nil
 }

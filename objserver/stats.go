@@ -12,6 +12,8 @@ type counters struct {
 	createdBytes, readBytes atomic.Int64
 	sweptBlocks, moved      atomic.Int64
 	corrupt                 atomic.Int64
+
+	orphanPasses, orphansExamined, orphansFreed, orphanBytes, orphansKept atomic.Int64
 }
 
 // Stats says what is stored now, and counts since Open.
@@ -27,6 +29,12 @@ type Stats struct {
 	Moved                   int64 // objects that the mover took to other blocks
 	Corrupt                 int64 // reads that met damage
 
+	OrphanPasses    int64 // searches for objects without names that came to their end
+	OrphansExamined int64 // objects that name servers were asked about
+	OrphansFreed    int64 // objects that had no name
+	OrphanBytes     int64 // their payload
+	OrphansKept     int64 // without a name, too, but too many to be believed
+
 	Pools pools.Stats
 	Store store.Stats
 }
@@ -39,5 +47,7 @@ func (s *Server) Stats() Stats {
 	st.Creates, st.Reads, st.Deletes = n.creates.Load(), n.reads.Load(), n.deletes.Load()
 	st.CreatedBytes, st.ReadBytes = n.createdBytes.Load(), n.readBytes.Load()
 	st.SweptBlocks, st.Moved, st.Corrupt = n.sweptBlocks.Load(), n.moved.Load(), n.corrupt.Load()
+	st.OrphanPasses, st.OrphansExamined, st.OrphansFreed = n.orphanPasses.Load(), n.orphansExamined.Load(), n.orphansFreed.Load()
+	st.OrphanBytes, st.OrphansKept = n.orphanBytes.Load(), n.orphansKept.Load()
 	return st
 }

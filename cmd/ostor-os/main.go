@@ -3,10 +3,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"ostor/discovery"
 	"ostor/internal/cluster"
 	"ostor/internal/daemon"
 )
@@ -24,11 +26,25 @@ gateways find it through that directory. It refuses to start while another proce
 	}, []string{"service", "takeover", "rpc", "cache", "memtable", "log-size"}, run))
 }
 
-func run(ctx context.Context, p *daemon.Process) error {
+func run(ctx context.Context, p *daemon.Process) (err error) {
 	id, err := daemon.ParseService(p.Config.Service, cluster.TypeObject)
 	if err != nil {
 		return err
 	}
+	volume, err := discovery.VolumeOf(p.FS, id)
+	if err != nil {
+		return err
+	}
+	v, err := discovery.LoadVolume(p.FS, volume)
+	if err != nil {
+		return err
+	}
+	topology, err := p.Topology(v)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, topology.Close()) }()
+	p.Names = topology.NameServers
 	s, err := daemon.StartObject(ctx, p.Env, id)
 	if err != nil {
 		return err

@@ -95,6 +95,7 @@ func (cl *Cluster) open(ctx context.Context) error {
 	if cl.topology, err = e.Topology(v); err != nil {
 		return err
 	}
+	e.Names = cl.topology.NameServers
 	for _, id := range v.Objects() {
 		s, err := StartObject(ctx, e, id)
 		if err != nil {

@@ -34,6 +34,8 @@ type Env struct {
 	Boot   uint64 // number of this boot of the host
 	Log    *slog.Logger
 
+	// Names returns the name servers of the volume, for object servers that look for bytes without a name. Set before StartObject; nil: they do not look.
+	Names func() ([]cluster.NameServer, error)
 	// OnLost is called once when a service may no longer reply: ownership is gone or I/O failed. The process should end without flushing.
 	OnLost func(cluster.ServiceID, error)
 }
@@ -112,7 +114,7 @@ func StartName(ctx context.Context, e *Env, id cluster.ServiceID, objects cluste
 // StartObject takes an object server's lease, opens it and answers at its address.
 func StartObject(ctx context.Context, e *Env, id cluster.ServiceID) (*Service, error) {
 	return e.start(ctx, id, cluster.TypeObject, func(s *Service, dir string) (rpc.Handler, error) {
-		srv, err := objserver.Open(ctx, objserver.Options{FS: e.FS, Dir: dir, Owner: s.lease, ID: id,
+		srv, err := objserver.Open(ctx, objserver.Options{FS: e.FS, Dir: dir, Owner: s.lease, ID: id, Names: e.Names,
 			MemtableBytes: e.Config.Memtable << 20, CacheBytes: e.Config.Cache << 20, LogBytes: e.Config.LogBytes << 20, Logger: s.log})
 		if err != nil {
 			return nil, err
