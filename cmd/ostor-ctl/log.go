@@ -64,7 +64,7 @@ func (in *inspector) log(f *file) error {
 		// A segment that was about to be reused may be torn: only records above the root are needed.
 		if s := in.load(f.svc); s != nil && s.Manifest != nil {
 			if again := seg.Read(f.fs, 0, s.Root.LSN, nil); again == nil {
-				in.note(f.abs, seg.End, "torn after its records were no longer needed: "+err.Error())
+				in.note(f.abs, seg.End, "torn or damaged, but the tree has all its records: "+err.Error())
 				return nil
 			}
 		}

@@ -57,45 +57,51 @@ func (r *report) line(abs string, off int64, kind string, fields ...field) bool 
 }
 
 func (r *report) print(kind, abs string, off int64, fields []field) {
-	all := []field{{"kind", kind}}
+	all := []field{{"kind", strings.TrimSpace(kind)}}
 	if abs != "" {
 		all = append(all, field{"file", r.name(abs)}, field{"offset", off})
 	}
 	all = append(all, fields...)
 	if r.opts.json {
-		r.w.WriteByte('{')
-		for i, f := range all {
-			if i > 0 {
-				r.w.WriteByte(',')
-			}
-			v, err := json.Marshal(f.value)
-			if err != nil {
-				v = []byte("null")
-			}
-			fmt.Fprintf(r.w, "%q:%s", f.name, v)
-		}
-		fmt.Fprintln(r.w, "}")
+		_, _ = r.w.Write(jsonLine(all)) // flush tells the first error
 		return
 	}
+	var b []byte
 	if abs != "" {
-		fmt.Fprintf(r.w, "%s+%d ", r.name(abs), off)
+		b = fmt.Appendf(b, "%s+%d ", r.name(abs), off)
 	}
-	r.w.WriteString(kind)
+	b = append(b, kind...)
 	for _, f := range fields {
 		switch v := f.value.(type) {
 		case quoted:
-			fmt.Fprintf(r.w, " %s=%q", f.name, string(v))
+			b = fmt.Appendf(b, " %s=%q", f.name, string(v))
 		case string:
 			if v == "" || strings.ContainsAny(v, " \n\"=") {
-				fmt.Fprintf(r.w, " %s=%q", f.name, v)
+				b = fmt.Appendf(b, " %s=%q", f.name, v)
 				continue
 			}
-			fmt.Fprintf(r.w, " %s=%s", f.name, v)
+			b = fmt.Appendf(b, " %s=%s", f.name, v)
 		default:
-			fmt.Fprintf(r.w, " %s=%v", f.name, v)
+			b = fmt.Appendf(b, " %s=%v", f.name, v)
 		}
 	}
-	fmt.Fprintln(r.w)
+	_, _ = r.w.Write(append(b, '\n'))
+}
+
+// jsonLine keeps the order of the fields.
+func jsonLine(fields []field) []byte {
+	b := []byte{'{'}
+	for i, f := range fields {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		v, err := json.Marshal(f.value)
+		if err != nil {
+			v = []byte("null")
+		}
+		b = append(fmt.Appendf(b, "%q:", f.name), v...)
+	}
+	return append(b, '}', '\n')
 }
 
 // damage tells of one damaged place, once.

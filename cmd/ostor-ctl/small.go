@@ -209,12 +209,13 @@ func (in *inspector) id(f *file) error {
 		return err
 	}
 	text := strings.TrimSuffix(string(b), "\n")
-	if _, err := cluster.ParseID(text); err != nil || len(b) != 17 {
+	id, err := cluster.ParseID(text)
+	if whole := err == nil && len(b) == 17; !whole {
 		in.damage(f.abs, 0, f.name+" file", "16 hex digits and a line feed", fmt.Sprintf("%q", b))
 		return nil
 	}
 	in.items++
-	in.line(f.abs, 0, f.name, field{"id", text})
+	in.line(f.abs, 0, f.name, field{"id", cluster.ServiceID(id).String()})
 	return nil
 }
 

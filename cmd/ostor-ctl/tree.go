@@ -43,7 +43,7 @@ func (in *inspector) tree(f *file) error {
 		return in.page(f, p, entries)
 	})
 	if unused > 0 {
-		in.note(f.abs, 0, fmt.Sprintf("%s that no root reaches: torn when its writer died", plural(unused, "invalid page")))
+		in.note(f.abs, 0, fmt.Sprintf("%s that the root does not reach: torn or damaged, but not needed", plural(unused, "invalid page")))
 	}
 	return err
 }
