@@ -46,6 +46,8 @@ const (
 	AttrLegalHold uint16 = 4
 	AttrPolicy    uint16 = 5
 	AttrCORS      uint16 = 6
+	AttrOwnership uint16 = 7 // of a bucket: who owns its objects
+	AttrPublic    uint16 = 8 // of a bucket: its public access block
 )
 
 // Attribute is one opaque value kept with an entry or bucket.
