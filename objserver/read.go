@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"time"
 
 	"ostor/fsbackend/store"
 	"ostor/internal/checksum"
@@ -15,7 +16,12 @@ import (
 )
 
 const (
-	// readAhead is how many pieces of a long read are under way at a time.
+	// pieceBytes is how much is read, verified and written out at a time: it stays in the processor's second-level cache between the three.
+	pieceBytes = 6 * pools.ChunkBytes
+	// slowPiece is a read of a piece that probably waited for a disk; slowPieces of them in a row did (a busy processor makes one slow now and then), and the rest
+	// is read while others are written out.
+	slowPiece, slowPieces = 2 * time.Millisecond, 3
+	// readAhead is how many buffers such a read has under way at a time.
 	readAhead = 3
 	// partBytes is how much of an object one continuation of its record describes: only its last one may have blocks that are not of the largest size.
 	partBytes = partExtents * pools.MaxBlockBytes
@@ -179,11 +185,11 @@ func (r *reader) next(limit int64) (p piece, err error) {
 	return p, nil
 }
 
+// run reads piece by piece. Bytes in the page cache come faster than another goroutine could be handed them; when those of a long read have to wait for the disk, the
+// rest is read ahead.
 func (r *reader) run(ctx context.Context, w io.Writer) error {
-	if r.end-r.at > bigBuffer {
-		return r.runAhead(ctx, w)
-	}
 	var buf *[]byte
+	slow := 0 // pieces in a row
 	defer func() {
 		if buf != nil {
 			r.s.bufs.put(buf)
@@ -196,16 +202,25 @@ func (r *reader) run(ctx context.Context, w io.Writer) error {
 		} else if err := r.s.going(ctx); err != nil {
 			return err
 		}
-		p, err := r.next(int64(len(*buf)))
+		p, err := r.next(min(int64(len(*buf)), pieceBytes))
 		if err != nil {
 			return err
 		}
 		b := (*buf)[:p.length]
+		begin := time.Now()
 		if err := r.s.pools.Read(p.addr, r.id, p.off, b, p.crcs); err != nil {
 			return fmt.Errorf("objserver: read: %w", err)
 		}
+		if slow++; time.Since(begin) < r.s.slowPiece {
+			slow = 0
+		}
 		if err := r.s.write(w, b[p.skip:p.skip+p.take]); err != nil {
 			return err
+		}
+		if slow >= slowPieces && r.end-r.at > bigBuffer {
+			r.s.bufs.put(buf)
+			buf = nil
+			return r.runAhead(ctx, w)
 		}
 	}
 	return nil
