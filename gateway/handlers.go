@@ -31,4 +31,9 @@ var handlers = [opCount]handler{
 	opListParts:               (*Gateway).listParts,
 	opPutBucketVersioning:     (*Gateway).putBucketVersioning,
 	opListObjectVersions:      (*Gateway).listObjectVersions,
+	opPutObjectTagging:        (*Gateway).putObjectTagging,
+	opDeleteObjectTagging:     (*Gateway).deleteObjectTagging,
+	opGetBucketTagging:        (*Gateway).getBucketTagging,
+	opPutBucketTagging:        (*Gateway).putBucketTagging,
+	opDeleteBucketTagging:     (*Gateway).deleteBucketTagging,
 }

@@ -35,7 +35,7 @@ var refusedHeaders = set(
 	"X-Amz-Object-Lock-Legal-Hold", "X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Retain-Until-Date",
 	"X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "X-Amz-Server-Side-Encryption-Bucket-Key-Enabled",
 	"X-Amz-Server-Side-Encryption-Context", "X-Amz-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Server-Side-Encryption-Customer-Key",
-	"X-Amz-Server-Side-Encryption-Customer-Key-Md5", "X-Amz-Tagging", "X-Amz-Website-Redirect-Location", "X-Amz-Write-Offset-Bytes",
+	"X-Amz-Server-Side-Encryption-Customer-Key-Md5", "X-Amz-Website-Redirect-Location", "X-Amz-Write-Offset-Bytes",
 	"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key",
 	"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key-Md5", "X-Amz-Mfa",
 )
@@ -60,8 +60,9 @@ func refuseHeaders(h http.Header, names map[string]bool) error {
 
 // metadata is what a write gives its object.
 type metadata struct {
-	headers []cluster.Header // sorted by name
-	user    []cluster.Header // sorted by name
+	headers []cluster.Header    // sorted by name
+	user    []cluster.Header    // sorted by name
+	attrs   []cluster.Attribute // tags and what else the request gives; sorted by id
 }
 
 // writeMetadata reads the metadata of a PUT, copy or multipart upload, and refuses what is not implemented.
@@ -87,6 +88,13 @@ func (c *call) writeMetadata() (metadata, error) {
 		var err error
 		if m.user, err = userMetadata(h); err != nil {
 			return m, err
+		}
+		tags, err := c.requestTags()
+		if err != nil {
+			return m, err
+		}
+		if tags != nil {
+			m.attrs = withAttr(m.attrs, cluster.AttrTags, tags)
 		}
 	}
 	for i := range systemHeaders {

@@ -27,7 +27,7 @@ func (g *Gateway) copyObject(c *call) error {
 	if err != nil {
 		return err
 	}
-	replace, err := c.metadataDirective()
+	replace, retag, err := c.copyDirectives()
 	if err != nil {
 		return err
 	}
@@ -43,7 +43,7 @@ func (g *Gateway) copyObject(c *call) error {
 	if err != nil {
 		return err
 	}
-	if !replace && !src.versioned && src.bucket == c.bucket && src.key == c.key {
+	if !replace && !retag && !src.versioned && src.bucket == c.bucket && src.key == c.key {
 		return invalidRequest("This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
 	}
 	to, err := g.contentOf(c, 0)
@@ -76,9 +76,12 @@ func (g *Gateway) copyObject(c *call) error {
 		return err
 	}
 	e := cluster.Entry{Key: c.key, Modified: g.modified(), Owner: c.who.user, Size: from.Size, ETag: done.etag, Content: done.link, Checksum: done.checksum,
-		Headers: from.Headers, UserMeta: from.UserMeta}
+		Headers: from.Headers, UserMeta: from.UserMeta, Attrs: m.attrs}
 	if replace {
 		e.Headers, e.UserMeta = m.headers, m.user
+	}
+	if !retag {
+		e.Attrs = withAttr(e.Attrs, cluster.AttrTags, attr(from.Attrs, cluster.AttrTags))
 	}
 	e, err = g.createEntry(ctx, to, cluster.CreateEntryRequest{Bucket: c.bkt.ID, Versioning: c.bkt.Versioning, Entry: e, Condition: cond})
 	if err != nil {
@@ -92,20 +95,25 @@ func (g *Gateway) copyObject(c *call) error {
 	return c.replyXML(func(x *s3.XML) { result.Write(x, "CopyObjectResult") })
 }
 
-// metadataDirective reports whether the copy gets the request's metadata and not the source's.
-func (c *call) metadataDirective() (replace bool, err error) {
+// copyDirectives reports whether the copy gets the request's metadata, and the request's tags, and not the source's.
+func (c *call) copyDirectives() (replace, retag bool, err error) {
 	switch c.header("X-Amz-Tagging-Directive") {
-	case "", "COPY", "REPLACE": // there are no tags
+	case "", "COPY":
+		if c.header("X-Amz-Tagging") != "" {
+			return false, false, invalidArgument("x-amz-tagging needs the tagging directive REPLACE.")
+		}
+	case "REPLACE":
+		retag = true
 	default:
-		return false, invalidArgument("Unknown tagging directive.")
+		return false, false, invalidArgument("Unknown tagging directive.")
 	}
 	switch c.header("X-Amz-Metadata-Directive") {
 	case "", "COPY":
-		return false, nil
+		return false, retag, nil
 	case "REPLACE":
-		return true, nil
+		return true, retag, nil
 	}
-	return false, invalidArgument("Unknown metadata directive.")
+	return false, false, invalidArgument("Unknown metadata directive.")
 }
 
 // copySource reads x-amz-copy-source and checks that the caller may read it. The source is parsed like a request's path: the bucket ends at the first slash,

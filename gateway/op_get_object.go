@@ -79,6 +79,9 @@ func (g *Gateway) sendObject(ctx context.Context, c *call, e *cluster.Entry) err
 		return err
 	}
 	c.objectHeaders(e)
+	if err := c.taggingHeader(e); err != nil {
+		return err
+	}
 	if err := c.responseOverrides(); err != nil {
 		return err
 	}

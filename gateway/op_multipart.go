@@ -27,7 +27,7 @@ func (g *Gateway) createMultipartUpload(c *call) error {
 		return err
 	}
 	u := cluster.Upload{ID: cluster.NewUploadID(), Key: c.key, Initiated: g.modified(), Owner: c.who.user,
-		Template: cluster.Entry{Key: c.key, Owner: c.who.user, Headers: m.headers, UserMeta: m.user, Checksum: sum}}
+		Template: cluster.Entry{Key: c.key, Owner: c.who.user, Headers: m.headers, UserMeta: m.user, Attrs: m.attrs, Checksum: sum}}
 	if err := ns.CreateUpload(c.r.Context(), c.bkt.ID, u); err != nil {
 		return err
 	}

@@ -37,13 +37,3 @@ func (g *Gateway) getObjectACL(c *call) error {
 	c.versionHeader(&e)
 	return c.replyXML(func(x *s3.XML) { s3.WriteOwnerACL(x, c.owner(e.Owner)) })
 }
-
-// getObjectTagging answers GetObjectTagging: no object has tags, for there is no way to give it any. Clients ask before they copy one.
-func (g *Gateway) getObjectTagging(c *call) error {
-	e, err := c.lookupVersion()
-	if err != nil {
-		return err
-	}
-	c.versionHeader(&e)
-	return c.replyXML(s3.WriteNoTags)
-}

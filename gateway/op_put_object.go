@@ -38,7 +38,7 @@ func (g *Gateway) putObject(c *call) error {
 	}
 	e := cluster.Entry{
 		Key: c.key, Modified: g.modified(), Owner: c.who.user, Size: body.Size(), ETag: body.ETag(), Content: link,
-		Headers: m.headers, UserMeta: m.user, Checksum: storedChecksum(body.Checksum()),
+		Headers: m.headers, UserMeta: m.user, Attrs: m.attrs, Checksum: storedChecksum(body.Checksum()),
 	}
 	e, err = g.createEntry(ctx, to, cluster.CreateEntryRequest{Bucket: c.bkt.ID, Versioning: c.bkt.Versioning, Entry: e, Condition: cond})
 	if err != nil {

@@ -37,6 +37,11 @@ const (
 	opListParts
 	opPutBucketVersioning
 	opListObjectVersions
+	opPutObjectTagging
+	opDeleteObjectTagging
+	opGetBucketTagging
+	opPutBucketTagging
+	opDeleteBucketTagging
 	opCount
 
 	// opNotImplemented stands in the tables for an operation of S3 that this server does not have: 501, never silently something else.
@@ -71,6 +76,11 @@ var operationNames = [opCount]string{
 	opListParts:               "ListParts",
 	opPutBucketVersioning:     "PutBucketVersioning",
 	opListObjectVersions:      "ListObjectVersions",
+	opPutObjectTagging:        "PutObjectTagging",
+	opDeleteObjectTagging:     "DeleteObjectTagging",
+	opGetBucketTagging:        "GetBucketTagging",
+	opPutBucketTagging:        "PutBucketTagging",
+	opDeleteBucketTagging:     "DeleteBucketTagging",
 }
 
 func (o operation) String() string {
@@ -112,6 +122,7 @@ var (
 		"acl":        {get: opGetBucketACL, put: no},
 		"uploads":    {get: opListMultipartUploads},
 		"versions":   {get: opListObjectVersions},
+		"tagging":    {get: opGetBucketTagging, put: opPutBucketTagging, delete: opDeleteBucketTagging},
 		"delete":     {post: opDeleteObjects},
 
 		"abac":                   {get: no, put: no},
@@ -137,7 +148,6 @@ var (
 		"replication":            {get: no, put: no, delete: no},
 		"requestPayment":         {get: no, put: no},
 		"session":                {get: no},
-		"tagging":                {get: no, put: no, delete: no},
 		"website":                {get: no, put: no, delete: no},
 	}
 
@@ -154,7 +164,7 @@ var (
 		"restore":      {post: no},
 		"retention":    {get: no, put: no},
 		"select":       {post: no},
-		"tagging":      {get: opGetObjectTagging, put: no, delete: no},
+		"tagging":      {get: opGetObjectTagging, put: opPutObjectTagging, delete: opDeleteObjectTagging},
 		"torrent":      {get: no},
 	}
 )

@@ -61,13 +61,6 @@ func WriteVersioning(x *XML, status string) {
 	x.Close("VersioningConfiguration")
 }
 
-// WriteNoTags writes the reply of GetObjectTagging for an object without tags.
-func WriteNoTags(x *XML) {
-	x.Begin("Tagging")
-	x.Empty("TagSet")
-	x.Close("Tagging")
-}
-
 // WriteOwnerACL writes the access control policy of a bucket or object that only its owner may use: one grant of FULL_CONTROL.
 func WriteOwnerACL(x *XML, o Owner) {
 	x.Begin("AccessControlPolicy")
