@@ -23,6 +23,7 @@
 //
 //   - the janitor, from Open to Close: moves strays and old generations' blocks, retires empty files, punches empty regions;
 //   - the search for orphans (orphans.go), from Open to Close, when the name servers are known;
+//   - the scrub (scrubber.go), from Open to Close;
 //   - up to three per read of more than 1 MiB, one per create of more than 32 MiB, all ended when the call returns;
 //   - those of the store, one of which calls sweep.
 //

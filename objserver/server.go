@@ -45,6 +45,9 @@ type Options struct {
 	OrphanEvery time.Duration // between two searches for orphans; 0 = 24 h, negative = none: FreeOrphans makes one
 	OrphanFew   int           // more unknown objects than this in a batch of 65,536, and more than a tenth of it, are not believed to be orphans; 0 = 1000
 
+	ScrubRate  int64         // bytes a second that the scrub reads; 0 = 8 MiB
+	ScrubEvery time.Duration // from the end of one scrub to the beginning of the next; 0 = 24 h, negative = none: ScrubObjects makes one
+
 	// Geometry lays out new pool files; nil = pools.DefaultGeometry. For tests, which fill files.
 	Geometry func(pools.Pool) pools.Geometry
 }
@@ -60,6 +63,8 @@ func (o *Options) EnsureDefaults() {
 	o.OrphanAge = cmp.Or(o.OrphanAge, 48*time.Hour)
 	o.OrphanEvery = cmp.Or(o.OrphanEvery, 24*time.Hour)
 	o.OrphanFew = cmp.Or(o.OrphanFew, orphanFew)
+	o.ScrubRate = cmp.Or(o.ScrubRate, 8<<20)
+	o.ScrubEvery = cmp.Or(o.ScrubEvery, 24*time.Hour)
 	o.Logger = cmp.Or(o.Logger, slog.Default())
 }
 
@@ -128,6 +133,9 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 	close(s.ready)
 	if opts.JanitorEvery > 0 {
 		s.janitor.Go(s.runJanitor)
+	}
+	if opts.ScrubEvery > 0 {
+		s.janitor.Go(s.runScrub)
 	}
 	if opts.Names != nil && opts.OrphanEvery > 0 {
 		s.janitor.Go(s.runOrphans)

@@ -14,6 +14,8 @@ type counters struct {
 	corrupt                 atomic.Int64
 
 	orphanPasses, orphansExamined, orphansFreed, orphanBytes, orphansKept atomic.Int64
+
+	scrubPasses, scrubbedObjects, scrubbedBytes, scrubDamaged, damagedNow atomic.Int64
 }
 
 // Stats says what is stored now, and counts since Open.
@@ -35,6 +37,12 @@ type Stats struct {
 	OrphanBytes     int64 // their payload
 	OrphansKept     int64 // without a name, too, but too many to be believed
 
+	ScrubPasses     int64 // that came to their end
+	ScrubbedObjects int64
+	ScrubbedBytes   int64 // of payload in blocks
+	ScrubDamaged    int64 // damaged objects met, in each pass again
+	DamagedObjects  int64 // found by the last pass that came to its end
+
 	Pools pools.Stats
 	Store store.Stats
 }
@@ -49,5 +57,7 @@ func (s *Server) Stats() Stats {
 	st.SweptBlocks, st.Moved, st.Corrupt = n.sweptBlocks.Load(), n.moved.Load(), n.corrupt.Load()
 	st.OrphanPasses, st.OrphansExamined, st.OrphansFreed = n.orphanPasses.Load(), n.orphansExamined.Load(), n.orphansFreed.Load()
 	st.OrphanBytes, st.OrphansKept = n.orphanBytes.Load(), n.orphansKept.Load()
+	st.ScrubPasses, st.ScrubbedObjects, st.ScrubbedBytes = n.scrubPasses.Load(), n.scrubbedObjects.Load(), n.scrubbedBytes.Load()
+	st.ScrubDamaged, st.DamagedObjects = n.scrubDamaged.Load(), n.damagedNow.Load()
 	return st
 }

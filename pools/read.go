@@ -81,3 +81,12 @@ func (p *Pools) Header(a Addr) (hd Header, ok bool, err error) {
 	}
 	return hd, ok, err
 }
+
+// HeaderOffset returns where the header of a block lies in its file, for messages; 0 when the file is not known.
+func (p *Pools) HeaderOffset(a Addr) int64 {
+	f, err := p.file(a.FileID)
+	if err != nil {
+		return 0
+	}
+	return f.geo.HeaderOffset(a.Pool, a.Block)
+}

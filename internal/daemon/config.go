@@ -44,6 +44,7 @@ type Config struct {
 	Cache    int64         `mapstructure:"cache"`         // MiB of B-tree pages cached per service
 	Memtable int64         `mapstructure:"memtable"`      // MiB of changes in memory per service before a checkpoint
 	LogBytes int64         `mapstructure:"log-size"`      // MiB of redo log per service since the last checkpoint: bounds the recovery time
+	Scrub    int64         `mapstructure:"scrub-rate"`    // MiB a second that an object server reads to look for damage; 0 = it does not
 }
 
 // Flags adds the flags named, with their help, to a flag set. The names are those of Config.
@@ -96,6 +97,7 @@ var flagHelp = map[string]struct {
 	"cache":         {32, "`MIB` of B-tree pages cached per service"},
 	"memtable":      {24, "`MIB` of changes kept in memory per service before a checkpoint"},
 	"log-size":      {64, "`MIB` of redo log per service since the last checkpoint: bounds the time of recovery"},
+	"scrub-rate":    {8, "`MIB` a second that each object server reads to look for damage; 0 turns that off"},
 }
 
 // Load reads the configuration for one command: flags that were set win over the environment, that over the file, that over defaults.
@@ -162,7 +164,7 @@ func (c *Config) complete() error {
 		min   int64
 		max   int64
 	}{{"ns", int64(c.Names), 1, 1024}, {"os", int64(c.Objects), 1, 1024}, {"cache", c.Cache, 1, 1 << 20},
-		{"memtable", c.Memtable, 1, 1 << 16}, {"log-size", c.LogBytes, 16, 1 << 20}, {"memory", c.Memory, 0, 1 << 24}} {
+		{"memtable", c.Memtable, 1, 1 << 16}, {"log-size", c.LogBytes, 16, 1 << 20}, {"memory", c.Memory, 0, 1 << 24}, {"scrub-rate", c.Scrub, 0, 1 << 20}} {
 		if n.value < n.min || n.value > n.max {
 			return fault.New(fault.Invalid, "--%s is %d: want %d to %d", n.name, n.value, n.min, n.max)
 		}

@@ -114,7 +114,7 @@ func StartName(ctx context.Context, e *Env, id cluster.ServiceID, objects cluste
 // StartObject takes an object server's lease, opens it and answers at its address.
 func StartObject(ctx context.Context, e *Env, id cluster.ServiceID) (*Service, error) {
 	return e.start(ctx, id, cluster.TypeObject, func(s *Service, dir string) (rpc.Handler, error) {
-		srv, err := objserver.Open(ctx, objserver.Options{FS: e.FS, Dir: dir, Owner: s.lease, ID: id, Names: e.Names,
+		srv, err := objserver.Open(ctx, objserver.Options{FS: e.FS, Dir: dir, Owner: s.lease, ID: id, Names: e.Names, ScrubRate: e.Config.Scrub << 20, ScrubEvery: e.scrubEvery(),
 			MemtableBytes: e.Config.Memtable << 20, CacheBytes: e.Config.Cache << 20, LogBytes: e.Config.LogBytes << 20, Logger: s.log})
 		if err != nil {
 			return nil, err
@@ -122,6 +122,13 @@ func StartObject(ctx context.Context, e *Env, id cluster.ServiceID) (*Service, e
 		s.Bytes, s.close, s.check, s.Stats = srv, srv.Close, srv.Check, func() any { return srv.Stats() }
 		return objrpc.Handler(srv), nil
 	})
+}
+
+func (e *Env) scrubEvery() time.Duration {
+	if e.Config.Scrub == 0 {
+		return -1
+	}
+	return 0 // the server's default
 }
 
 func (e *Env) garbageDelay() time.Duration {
