@@ -105,9 +105,12 @@ func (f *found) look(g getter, id cluster.ObjectID, offset, length int64) error 
 	}
 	f.head, f.x = h, extents{size: h.Size, b: inline}
 	if h.parts() > 0 {
-		first, last := offset/partBytes, (offset+length-1)/partBytes
+		first, last := offset/partBytes, int((offset+length-1)/partBytes)
+		if last == h.parts()-2 {
+			last++ // the tail's small blocks may begin in one continuation and end in the next, before that one's usual offset
+		}
 		f.x.offset = first * partBytes
-		f.x.more, err = loadParts(g, id, int(first), min(int(last), h.parts()-1))
+		f.x.more, err = loadParts(g, id, int(first), min(last, h.parts()-1))
 		return err
 	}
 	if h.Small {

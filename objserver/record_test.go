@@ -89,6 +89,11 @@ func TestRecordRoundTrip(t *testing.T) {
 	t.Parallel()
 	rng := rand.New(rand.NewPCG(testSeed(t), 4))
 	sizes := []int64{1, 4096, 65536, 65537, 60 * pools.MaxBlockBytes, 60*pools.MaxBlockBytes + 1, cluster.MaxPutBytes, cluster.MaxPutBytes - 1}
+	// Seed 11880126416577918266: a tail of several blocks that begins in one continuation and ends in the next could not be read.
+	sizes = append(sizes, 1001906345)
+	for full := int64(58); full <= 61; full++ {
+		sizes = append(sizes, (full+partExtents)*pools.MaxBlockBytes+7<<20+3<<19+5)
+	}
 	for range 100 {
 		sizes = append(sizes, 1+rng.Int64N(1<<(1+rng.IntN(32))))
 	}
