@@ -36,4 +36,7 @@ var handlers = [opCount]handler{
 	opGetBucketTagging:        (*Gateway).getBucketTagging,
 	opPutBucketTagging:        (*Gateway).putBucketTagging,
 	opDeleteBucketTagging:     (*Gateway).deleteBucketTagging,
+	opGetObjectAttributes:     (*Gateway).getObjectAttributes,
+	opGetBucketRequestPayment: (*Gateway).getBucketRequestPayment,
+	opPutBucketRequestPayment: (*Gateway).putBucketRequestPayment,
 }

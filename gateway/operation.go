@@ -42,6 +42,9 @@ const (
 	opGetBucketTagging
 	opPutBucketTagging
 	opDeleteBucketTagging
+	opGetObjectAttributes
+	opGetBucketRequestPayment
+	opPutBucketRequestPayment
 	opCount
 
 	// opNotImplemented stands in the tables for an operation of S3 that this server does not have: 501, never silently something else.
@@ -81,6 +84,9 @@ var operationNames = [opCount]string{
 	opGetBucketTagging:        "GetBucketTagging",
 	opPutBucketTagging:        "PutBucketTagging",
 	opDeleteBucketTagging:     "DeleteBucketTagging",
+	opGetObjectAttributes:     "GetObjectAttributes",
+	opGetBucketRequestPayment: "GetBucketRequestPayment",
+	opPutBucketRequestPayment: "PutBucketRequestPayment",
 }
 
 func (o operation) String() string {
@@ -146,7 +152,7 @@ var (
 		"policyStatus":           {get: no},
 		"publicAccessBlock":      {get: no, put: no, delete: no},
 		"replication":            {get: no, put: no, delete: no},
-		"requestPayment":         {get: no, put: no},
+		"requestPayment":         {get: opGetBucketRequestPayment, put: opPutBucketRequestPayment},
 		"session":                {get: no},
 		"website":                {get: no, put: no, delete: no},
 	}
@@ -157,7 +163,7 @@ var (
 		"uploads":  {post: opCreateMultipartUpload},
 		"uploadId": {get: opListParts, put: opUploadPart, post: opCompleteMultipartUpload, delete: opAbortMultipartUpload},
 
-		"attributes":   {get: no},
+		"attributes":   {get: opGetObjectAttributes},
 		"encryption":   {put: no},
 		"legal-hold":   {get: no, put: no},
 		"renameObject": {put: no},
