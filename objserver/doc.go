@@ -21,7 +21,7 @@
 //
 // # Goroutines
 //
-//   - the janitor, from Open to Close: moves strays and old generations' blocks, retires empty files, punches empty regions;
+//   - the janitor, from Open to Close: moves strays, old generations' blocks and those of sparse regions, retires empty files, punches empty regions;
 //   - the search for orphans (orphans.go), from Open to Close, when the name servers are known;
 //   - the scrub (scrubber.go), from Open to Close;
 //   - up to three per read of more than 1 MiB, one per create of more than 32 MiB, all ended when the call returns;

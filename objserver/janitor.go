@@ -15,6 +15,7 @@ const (
 	evacuateBytes = 64 << 20 // a round
 	punchRegions  = 32       // a round
 	idleRounds    = 3        // an empty file is kept this long for the next object
+	defragRounds  = 5        // one round in so many empties a region of each pool
 )
 
 // runJanitor is the janitor's goroutine.
@@ -40,8 +41,8 @@ func (s *Server) runJanitor() {
 	}
 }
 
-// Collect does one round of the janitor, without mercy for files that were used a moment ago: strays and sparse files of earlier generations are moved, empty files
-// unlinked, and the space of empty regions is given back.
+// Collect does one round of the janitor, without mercy for files that were used a moment ago: strays and sparse files of earlier generations are moved, a sparse region
+// of each pool is emptied, empty files are unlinked, and the space of empty regions is given back.
 func (s *Server) Collect(ctx context.Context) error {
 	if err := s.enter(); err != nil {
 		return err
@@ -61,6 +62,11 @@ func (s *Server) round(ctx context.Context, idle int) error {
 	}
 	if err := s.evacuate(ctx, evacuateBytes); err != nil {
 		return err
+	}
+	if s.rounds++; idle == 1 || s.rounds%defragRounds == 0 {
+		if err := s.defragment(ctx); err != nil {
+			return err
+		}
 	}
 	if err := s.unlinkEmpty(ctx, idle); err != nil {
 		return err

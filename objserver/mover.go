@@ -17,6 +17,21 @@ const moveBytes = 64 << 20
 // strayBatch is how many strays are looked up at a time.
 const strayBatch = 256
 
+// errNoRoom says that blocks cannot be moved to better places.
+var errNoRoom = errors.New("objserver: no room before")
+
+// relocation says which blocks are moved, and to where.
+type relocation struct {
+	leaves  func(pools.Addr) bool // the block is to be moved
+	reserve func(pools.Pool) (pools.Addr, error)
+	logged  bool // also objects whose payload is not in its blocks yet
+}
+
+// homeward takes blocks of earlier generations to files of the home generation.
+func (s *Server) homeward() relocation {
+	return relocation{leaves: func(a pools.Addr) bool { return a.Generation != s.home }, reserve: s.pools.Reserve, logged: true}
+}
+
 // errChanged says that an object was deleted or changed while it was being moved: nothing to do.
 var errChanged = errors.New("objserver: object changed meanwhile")
 
@@ -51,7 +66,7 @@ func (s *Server) moveStrays(ctx context.Context) (n int, err error) {
 			if err := s.going(ctx); err != nil {
 				return n, err
 			}
-			if _, err := s.moveObject(ctx, id); err != nil && !errors.Is(err, errChanged) {
+			if _, err := s.moveObject(ctx, id, s.homeward()); err != nil && !errors.Is(err, errChanged) {
 				return n, err
 			}
 			n++
@@ -70,7 +85,7 @@ func (s *Server) evacuate(ctx context.Context, budget int64) error {
 			if err != nil || !ok {
 				continue // a scrub reports it
 			}
-			moved, err := s.moveObject(ctx, h.Object)
+			moved, err := s.moveObject(ctx, h.Object, s.homeward())
 			switch {
 			case errors.Is(err, errChanged), fault.KindOf(err) == fault.Corrupt:
 			case err != nil:
@@ -82,9 +97,9 @@ func (s *Server) evacuate(ctx context.Context, budget int64) error {
 	return nil
 }
 
-// moveObject copies blocks of an object that lie in files of earlier generations to new blocks and lets the record name those, for at most moveBytes at a time. It returns
+// moveObject copies the blocks of an object that a relocation wants to new blocks and lets the record name those, for at most moveBytes at a time. It returns
 // the bytes that it moved; none when there are no such blocks; errChanged when the object changed or is gone.
-func (s *Server) moveObject(ctx context.Context, id cluster.ObjectID) (int64, error) {
+func (s *Server) moveObject(ctx context.Context, id cluster.ObjectID, to relocation) (int64, error) {
 	pin := s.pins.acquire(id)
 	defer s.pins.release(id, pin)
 	var o object
@@ -102,7 +117,10 @@ func (s *Server) moveObject(ctx context.Context, id cluster.ObjectID) (int64, er
 	if err != nil {
 		return 0, err
 	}
-	m, err := s.copyBlocks(ctx, &o, payload)
+	if payload != nil && !to.logged {
+		return 0, nil
+	}
+	m, err := s.copyBlocks(ctx, &o, payload, to)
 	if err != nil || len(m.from) == 0 {
 		s.pools.Free(m.to...)
 		return 0, err
@@ -126,8 +144,8 @@ type move struct {
 	bytes int64
 }
 
-// copyBlocks copies extents of earlier generations and makes the copies durable. payload is the whole object when it is not in its blocks yet.
-func (s *Server) copyBlocks(ctx context.Context, o *object, payload []byte) (m move, err error) {
+// copyBlocks copies the extents that are to move and makes the copies durable. payload is the whole object when it is not in its blocks yet.
+func (s *Server) copyBlocks(ctx context.Context, o *object, payload []byte, where relocation) (m move, err error) {
 	list, err := o.all()
 	if err != nil {
 		return m, err
@@ -137,10 +155,10 @@ func (s *Server) copyBlocks(ctx context.Context, o *object, payload []byte) (m m
 	var headers []pools.Located
 	var files []pools.FileID
 	for i, e := range list {
-		if e.Addr.Generation == s.home || m.bytes+e.Length > moveBytes && m.bytes > 0 {
+		if !where.leaves(e.Addr) || m.bytes+e.Length > moveBytes && m.bytes > 0 {
 			continue
 		}
-		to, err := s.pools.Reserve(e.Addr.Pool)
+		to, err := where.reserve(e.Addr.Pool)
 		if err != nil {
 			return m, err
 		}

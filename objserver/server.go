@@ -92,8 +92,10 @@ type Server struct {
 	stop    context.CancelFunc
 	ready   chan struct{} // closed when pools is set, or Open failed
 	janitor sync.WaitGroup
-	collect sync.Mutex // one round at a time
-	orphans sync.Mutex // one pass at a time
+	collect sync.Mutex // one round at a time; guards rounds and stuck
+	rounds  int
+	stuck   map[pools.RegionID]time.Time // regions that could not be emptied: not tried again before
+	orphans sync.Mutex                   // one pass at a time
 
 	slowPiece time.Duration // see the constant; tests change it
 
@@ -107,7 +109,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{opts: opts, log: opts.Logger.With("component", "objserver", logkey.Service, opts.ID.String()), pins: newPins(), bufs: newBuffers(opts.BufferBytes), ready: make(chan struct{}), slowPiece: slowPiece}
+	s := &Server{opts: opts, log: opts.Logger.With("component", "objserver", logkey.Service, opts.ID.String()), pins: newPins(), stuck: make(map[pools.RegionID]time.Time), bufs: newBuffers(opts.BufferBytes), ready: make(chan struct{}), slowPiece: slowPiece}
 	s.closing, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	home, err := homeOf(opts)
 	if err != nil {

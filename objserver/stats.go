@@ -15,6 +15,8 @@ type counters struct {
 
 	orphanPasses, orphansExamined, orphansFreed, orphanBytes, orphansKept atomic.Int64
 
+	emptied atomic.Int64
+
 	scrubPasses, scrubbedObjects, scrubbedBytes, scrubDamaged, damagedNow atomic.Int64
 }
 
@@ -29,6 +31,7 @@ type Stats struct {
 	CreatedBytes, ReadBytes int64
 	SweptBlocks             int64 // of small objects, written by checkpoints
 	Moved                   int64 // objects that the mover took to other blocks
+	EmptiedRegions          int64 // by defragmentation
 	Corrupt                 int64 // reads that met damage
 
 	OrphanPasses    int64 // searches for objects without names that came to their end
@@ -57,6 +60,7 @@ func (s *Server) Stats() Stats {
 	st.SweptBlocks, st.Moved, st.Corrupt = n.sweptBlocks.Load(), n.moved.Load(), n.corrupt.Load()
 	st.OrphanPasses, st.OrphansExamined, st.OrphansFreed = n.orphanPasses.Load(), n.orphansExamined.Load(), n.orphansFreed.Load()
 	st.OrphanBytes, st.OrphansKept = n.orphanBytes.Load(), n.orphansKept.Load()
+	st.EmptiedRegions = n.emptied.Load()
 	st.ScrubPasses, st.ScrubbedObjects, st.ScrubbedBytes = n.scrubPasses.Load(), n.scrubbedObjects.Load(), n.scrubbedBytes.Load()
 	st.ScrubDamaged, st.DamagedObjects = n.scrubDamaged.Load(), n.damagedNow.Load()
 	return st

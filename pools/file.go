@@ -26,6 +26,7 @@ type file struct {
 	low     int            // no free block below word low
 	retired bool           // none becomes busy any more
 	idle    int            // passes of Idle that found the file empty
+	closed  []uint64       // one bit per block: not to be reserved, its region is being emptied; nil = none
 
 	dirty []uint64 // one bit per region of a writable file: it may have space in the file system
 
@@ -42,19 +43,28 @@ func newFile(id FileID, name string, geo Geometry) *file {
 }
 
 // reserve makes the lowest free block busy. ok is false when there is none.
-func (f *file) reserve() (block uint32, ok bool) {
+func (f *file) reserve() (block uint32, ok bool) { return f.reserveBelow(f.geo.Blocks()) }
+
+// reserveBelow is reserve for blocks with numbers below limit.
+func (f *file) reserveBelow(limit uint32) (block uint32, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.free == 0 || f.retired {
 		return 0, false
 	}
-	for ; f.low < len(f.busy); f.low++ {
-		if w := f.busy[f.low]; w != ^uint64(0) {
+	for ; f.low < len(f.busy); f.low++ { // what is closed counts as busy until Undrain sets low back
+		w := f.busy[f.low]
+		if f.closed != nil {
+			w |= f.closed[f.low]
+		}
+		if w != ^uint64(0) {
 			i := bits.TrailingZeros64(^w)
+			if block = uint32(f.low*64 + i); block >= limit {
+				return 0, false
+			}
 			f.busy[f.low] |= 1 << i
 			f.free--
 			f.idle = 0
-			block = uint32(f.low*64 + i)
 			region := block / f.geo.BlocksPerRegion
 			f.dirty[region/64] |= 1 << (region % 64)
 			return block, true
