@@ -61,3 +61,65 @@ func decodeTags(b []byte) (tags []s3.Tag, err error) {
 	}
 	return tags, nil
 }
+
+const formatCORS = 1
+
+// encodeCORS returns the value of cluster.AttrCORS.
+func encodeCORS(conf *s3.CORSConfiguration) []byte {
+	b := append(make([]byte, 0, 256), formatCORS)
+	for i := range conf.Rules {
+		r := &conf.Rules[i]
+		b = appendString(b, r.ID)
+		for _, list := range [...][]string{r.Origins, r.Methods, r.Headers, r.Expose} {
+			b = binary.AppendUvarint(b, uint64(len(list)))
+			for _, v := range list {
+				b = appendString(b, v)
+			}
+		}
+		age := uint64(0)
+		if r.MaxAge != nil {
+			age = uint64(*r.MaxAge) + 1
+		}
+		b = binary.AppendUvarint(b, age)
+	}
+	return b
+}
+
+// decodeCORS reads what encodeCORS wrote.
+func decodeCORS(b []byte) (*s3.CORSConfiguration, error) {
+	if len(b) == 0 || b[0] != formatCORS {
+		return nil, errAttr
+	}
+	conf := new(s3.CORSConfiguration)
+	var err error
+	for b = b[1:]; len(b) > 0; {
+		var r s3.CORSRule
+		if r.ID, b, err = cutString(b); err != nil {
+			return nil, err
+		}
+		for _, list := range [...]*[]string{&r.Origins, &r.Methods, &r.Headers, &r.Expose} {
+			n, size := binary.Uvarint(b)
+			if size <= 0 || n > uint64(len(b)) {
+				return nil, errAttr
+			}
+			b = b[size:]
+			for range n {
+				var v string
+				if v, b, err = cutString(b); err != nil {
+					return nil, err
+				}
+				*list = append(*list, v)
+			}
+		}
+		age, size := binary.Uvarint(b)
+		if size <= 0 || age > 1<<63 {
+			return nil, errAttr
+		}
+		if b = b[size:]; age > 0 {
+			n := int64(age - 1)
+			r.MaxAge = &n
+		}
+		conf.Rules = append(conf.Rules, r)
+	}
+	return conf, nil
+}

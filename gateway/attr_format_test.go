@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/hex"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -26,5 +27,27 @@ func TestTagsFormat(t *testing.T) {
 	}
 	if _, err := decodeTags([]byte{9}); err == nil {
 		t.Error("an unknown format is read")
+	}
+}
+
+// TestCORSFormat pins the bytes and reads what was cut off.
+func TestCORSFormat(t *testing.T) {
+	t.Parallel()
+	age := int64(60)
+	conf := &s3.CORSConfiguration{Rules: []s3.CORSRule{
+		{ID: "a", Origins: []string{"*"}, Methods: []string{"GET"}, Headers: []string{"x"}, Expose: []string{"y"}, MaxAge: &age},
+		{Origins: []string{"o"}, Methods: []string{"PUT"}},
+	}}
+	b := encodeCORS(conf)
+	if got, want := hex.EncodeToString(b), "01016101012a01034745540101780101793d0001016f0103505554000000"; got != want {
+		t.Errorf("got %s", got)
+	}
+	if got, err := decodeCORS(b); err != nil || !reflect.DeepEqual(got, conf) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	for n := range b {
+		if got, err := decodeCORS(b[:n]); err == nil && len(got.Rules) >= len(conf.Rules) {
+			t.Errorf("%d bytes decode to %+v", n, got)
+		}
 	}
 }

@@ -28,7 +28,8 @@ type call struct {
 	small   []byte          // a verified small body, kept for a second attempt; a pooled buffer
 	release func()          // gives small back at the end of the request
 
-	values       []string // backing of reply header values
+	always       []struct{ name, value string } // headers of every reply of this request, errors too
+	values       []string                       // backing of reply header values
 	errorHeaders []struct{ name, value string }
 	cut          bool // the reply cannot be finished: close the connection
 }

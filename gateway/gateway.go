@@ -44,6 +44,8 @@ type Options struct {
 	AccessLog *slog.Logger          // one record per request at level Debug; nil = none
 	Metrics   prometheus.Registerer // nil = not exported
 	ServiceID cluster.ServiceID     // of this gateway: the first half of its request ids
+
+	NoDefaultCORS bool // buckets without a CORS configuration allow no origin; false: all (ostor.default_cors.enabled)
 }
 
 // statusClientGone is what logs and metrics show of a request whose client went away before the reply was complete.
@@ -70,6 +72,8 @@ type Gateway struct {
 	serviceID cluster.ServiceID
 	buckets   bucketCache
 
+	noDefaultCORS bool
+
 	hostID       string // x-amz-id-2: which process answered
 	hostIDHeader []string
 	requestBase  uint64
@@ -87,7 +91,8 @@ func New(o Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		topology: o.Topology, lookup: o.Accounts.Lookup, region: o.Region, clock: o.Clock, log: o.Logger, accessLog: o.AccessLog, serviceID: o.ServiceID,
-		requestBase: rand.Uint64(), slots: int64(o.Limits.Requests),
+		noDefaultCORS: o.NoDefaultCORS,
+		requestBase:   rand.Uint64(), slots: int64(o.Limits.Requests),
 	}
 	if g.region == "" {
 		g.region = defaultRegion
@@ -177,6 +182,10 @@ func (g *Gateway) serve(c *call) error {
 	if c.address, err = g.addressOf(c.r); err != nil {
 		return err
 	}
+	if c.r.Method == http.MethodOptions {
+		c.op = opPreflight
+		return g.preflight(c)
+	}
 	if c.query, err = parseQuery(c.r.URL.RawQuery); err != nil {
 		return err
 	}
@@ -187,7 +196,11 @@ func (g *Gateway) serve(c *call) error {
 		return err
 	}
 	ctx := c.r.Context()
-	if err := c.enter(ctx); err != nil {
+	err = c.enter(ctx)
+	if cors := c.crossOrigin(); err == nil { // refusals too are for the page to see
+		err = cors
+	}
+	if err != nil {
 		return err
 	}
 	if c.op == opNotImplemented {

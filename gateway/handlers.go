@@ -39,4 +39,8 @@ var handlers = [opCount]handler{
 	opGetObjectAttributes:     (*Gateway).getObjectAttributes,
 	opGetBucketRequestPayment: (*Gateway).getBucketRequestPayment,
 	opPutBucketRequestPayment: (*Gateway).putBucketRequestPayment,
+	opPreflight:               (*Gateway).preflight,
+	opGetBucketCORS:           (*Gateway).getBucketCORS,
+	opPutBucketCORS:           (*Gateway).putBucketCORS,
+	opDeleteBucketCORS:        (*Gateway).deleteBucketCORS,
 }

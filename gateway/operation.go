@@ -45,6 +45,10 @@ const (
 	opGetObjectAttributes
 	opGetBucketRequestPayment
 	opPutBucketRequestPayment
+	opPreflight
+	opGetBucketCORS
+	opPutBucketCORS
+	opDeleteBucketCORS
 	opCount
 
 	// opNotImplemented stands in the tables for an operation of S3 that this server does not have: 501, never silently something else.
@@ -87,6 +91,10 @@ var operationNames = [opCount]string{
 	opGetObjectAttributes:     "GetObjectAttributes",
 	opGetBucketRequestPayment: "GetBucketRequestPayment",
 	opPutBucketRequestPayment: "PutBucketRequestPayment",
+	opPreflight:               "OptionsObject",
+	opGetBucketCORS:           "GetBucketCors",
+	opPutBucketCORS:           "PutBucketCors",
+	opDeleteBucketCORS:        "DeleteBucketCors",
 }
 
 func (o operation) String() string {
@@ -134,7 +142,7 @@ var (
 		"abac":                   {get: no, put: no},
 		"accelerate":             {get: no, put: no},
 		"analytics":              {get: no, put: no, delete: no},
-		"cors":                   {get: no, put: no, delete: no},
+		"cors":                   {get: opGetBucketCORS, put: opPutBucketCORS, delete: opDeleteBucketCORS},
 		"encryption":             {get: no, put: no, delete: no},
 		"intelligent-tiering":    {get: no, put: no, delete: no},
 		"inventory":              {get: no, put: no, delete: no},

@@ -76,6 +76,9 @@ func (c *call) standardHeaders() {
 	c.set("x-amz-request-id", c.id)
 	h["x-amz-id-2"] = c.g.hostIDHeader
 	h["X-Content-Type-Options"] = noSniff
+	for i := range c.always {
+		c.set(c.always[i].name, c.always[i].value)
+	}
 }
 
 // requestIDs numbers the requests of a gateway: 16 digits of the gateway's service id and 16 that differ for every request, also after a restart.

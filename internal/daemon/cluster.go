@@ -160,7 +160,7 @@ func (cl *Cluster) serveS3(ctx context.Context, l net.Listener, reg prometheus.R
 
 // StartGateway serves S3 on a listener.
 func StartGateway(e *Env, t cluster.Topology, accounts *account.Accounts, l net.Listener, reg prometheus.Registerer) (*gateway.Server, error) {
-	gw, err := gateway.New(gateway.Options{Topology: t, Accounts: accounts, Domains: e.Config.Domains, Region: e.Config.Region, Logger: e.Log, Metrics: reg,
+	gw, err := gateway.New(gateway.Options{Topology: t, Accounts: accounts, Domains: e.Config.Domains, Region: e.Config.Region, NoDefaultCORS: !e.Config.CORS, Logger: e.Log, Metrics: reg,
 		ServiceID: cluster.NewServiceID(cluster.TypeGateway, uint64(e.Host.ID)>>8)})
 	if err != nil {
 		return nil, err

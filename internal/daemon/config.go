@@ -31,6 +31,7 @@ type Config struct {
 	Listen   string        `mapstructure:"listen"`        // S3 address, host:port
 	Domains  []string      `mapstructure:"domain"`        // base domains of virtual-hosted buckets
 	Region   string        `mapstructure:"region"`        // S3 region
+	CORS     bool          `mapstructure:"default-cors"`  // buckets without a CORS configuration allow pages of all origins
 	Names    int           `mapstructure:"ns"`            // name servers of a new volume
 	Objects  int           `mapstructure:"os"`            // object servers of a new volume
 	Volume   string        `mapstructure:"volume"`        // id; "" = the only one
@@ -84,6 +85,7 @@ var flagHelp = map[string]struct {
 	"listen":        {"127.0.0.1:9000", "serve S3 on this `ADDR`"},
 	"domain":        {[]string(nil), "base `DOMAIN` for virtual-hosted buckets; may be repeated"},
 	"region":        {"us-east-1", "S3 region"},
+	"default-cors":  {true, "let pages of all origins use buckets that have no CORS configuration"},
 	"ns":            {1, "name servers of a new volume"},
 	"os":            {1, "object servers of a new volume"},
 	"volume":        {"", "volume `ID` (default: the only one)"},
