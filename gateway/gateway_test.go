@@ -179,6 +179,10 @@ func TestDamageIsNeverSent(t *testing.T) {
 	if strings.Contains(got.body, "pool-00") {
 		t.Errorf("a client is told where: %s", got.body)
 	}
+	// A copy whose source cannot be read failed here: the client sent no body that could be incomplete.
+	s.want(500, "InternalError", ask{method: "PUT", target: "/box/copy", header: []string{"X-Amz-Copy-Source: box/key"}})
+	s.cluster.onRead = func(cluster.Link) error { return fault.Unavailable }
+	s.want(503, "ServiceUnavailable", ask{method: "PUT", target: "/box/copy", header: []string{"X-Amz-Copy-Source: box/key"}})
 	s.cluster.onRead = func(cluster.Link) error { panic("a bug") }
 	s.want(500, "InternalError", ask{method: "GET", target: "/box/key"})
 	if n := valueOf(t, s.gateway.metrics.panics); n != 1 {

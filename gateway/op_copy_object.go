@@ -237,14 +237,19 @@ func (g *Gateway) copyBytes(ctx context.Context, c *call, bucket cluster.BucketI
 	readErr := make(chan error, 1)
 	go func() {
 		err := g.readContent(ctx, bucket, e, r.Offset, r.Length, pw)
+		readErr <- err             // first: who sees the end of the pipe finds the reason there
 		_ = pw.CloseWithError(err) // always nil
-		readErr <- err
 	}()
 	c.body.progress.begin(c.w.ResponseWriter)
 	link, err := g.storeStream(ctx, to, r.Length, wrap(&movingReader{pr, &c.body.progress}))
-	_ = pr.CloseWithError(io.ErrClosedPipe) // always nil; ends a read that nobody waits for
-	if rerr := <-readErr; err != nil && rerr != nil && fault.KindOf(rerr) == fault.NotFound {
-		err = rerr
+	select {
+	case rerr := <-readErr: // by itself: to the writing side it was a body that ended early, which is no fault of the client's here
+		if err != nil && rerr != nil {
+			err = rerr
+		}
+	default:
+		_ = pr.CloseWithError(io.ErrClosedPipe) // always nil; ends a read that nobody waits for
+		<-readErr
 	}
 	c.body.progress.received()
 	return link, err
