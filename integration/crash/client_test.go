@@ -64,9 +64,19 @@ func (c *client) request(method, target string, body io.Reader, length int64, ha
 	return r
 }
 
-func (c *client) send(r *http.Request) answer {
+// statusCut is what a client knows of a request whose reply was cut off.
+const statusCut = 599
+
+func (c *client) send(r *http.Request) (a answer) {
 	w := httptest.NewRecorder()
 	w.Body.Grow(1 << 10)
+	defer func() { // as net/http does
+		if p := recover(); p == http.ErrAbortHandler { //nolint:errorlint // the sentinel itself
+			a = answer{status: statusCut}
+		} else if p != nil {
+			panic(p)
+		}
+	}()
 	c.gateway.ServeHTTP(w, r)
 	header := http.Header{}
 	for name, v := range w.Header() { // as a client would see them: S3's spelling of ETag is not Go's
