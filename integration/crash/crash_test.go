@@ -3,6 +3,7 @@ package crash
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"runtime"
 	"sync"
@@ -174,7 +175,7 @@ func runLoad(ctx context.Context, m machine, h *history, seed uint64, l workload
 	return h.copy().acked, err
 }
 
-// recoverTwice recovers from a crash; every fourth time the power goes again at a few sync points meanwhile.
+// recoverTwice recovers from a crash; every fourth time the power goes again at a few sync points meanwhile, and after some more work.
 func recoverTwice(ctx context.Context, p point, again *atomic.Int64) error {
 	if p.seed%4 != 0 {
 		_, err := p.recover(ctx)
@@ -210,6 +211,16 @@ func recoverTwice(ctx context.Context, p point, again *atomic.Int64) error {
 			return fmt.Errorf("%s: %w", q.what, err)
 		}
 	}
-	_, err = p.recover(ctx)
-	return err
+	h, err := p.recover(ctx)
+	if err != nil {
+		return err
+	}
+	// And once more after what was done since.
+	again.Add(1)
+	q := point{fs: p.fs.CrashClone(memfs.Some(p.seed)), boot: p.boot + 2, told: h, seed: p.seed + 1}
+	maps.Copy(h.flying, p.told.flying) // orphans stay
+	if _, err := q.recover(ctx); err != nil {
+		return fmt.Errorf("power cut after recovery: %w", err)
+	}
+	return nil
 }
