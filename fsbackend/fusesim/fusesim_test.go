@@ -2,6 +2,7 @@ package fusesim
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,11 +11,13 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"ostor/fsbackend"
 	"ostor/fsbackend/faultfs"
@@ -32,11 +35,25 @@ func TestMain(m *testing.M) {
 }
 
 func serve(dirs []string) {
-	c, err := Mount(Options{Source: dirs[0], Mountpoints: dirs[1:], Intercept: intercept})
+	o := Options{Source: dirs[0], Mountpoints: dirs[1:], Intercept: intercept}
+	if more := os.Getenv("OSTOR_FUSESIM_OPTIONS"); more != "" {
+		o = Options{}
+		if err := json.Unmarshal([]byte(more), &o); err != nil {
+			fmt.Printf("error %v\n", err)
+			os.Exit(1)
+		}
+	}
+	c, err := Mount(o)
 	if err != nil {
 		fmt.Printf("error %v\n", err)
 		os.Exit(1)
 	}
+	control, err := c.Control(filepath.Join(filepath.Dir(dirs[0]), "control"))
+	if err != nil {
+		fmt.Printf("error %v\n", err)
+		os.Exit(1)
+	}
+	defer func() { _ = control.Close() }()
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	if err := c.Unmount(); err != nil {
@@ -62,7 +79,7 @@ func intercept(host int, op faultfs.Op, name string) syscall.Errno {
 }
 
 // mount returns the file systems of n hosts over one new directory, and that directory.
-func mount(t *testing.T, n int) ([]fsbackend.FS, string) {
+func mount(t *testing.T, n int, opts ...Options) ([]fsbackend.FS, string) {
 	t.Helper()
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		t.Skipf("no FUSE here: %v", err)
@@ -79,6 +96,20 @@ func mount(t *testing.T, n int) ([]fsbackend.FS, string) {
 	}
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), "OSTOR_FUSESIM_SERVE="+strings.Join(dirs, ":"))
+	for _, o := range opts {
+		o.Source, o.Mountpoints = dirs[0], dirs[1:]
+		for i, name := range o.Stores {
+			o.Stores[i] = filepath.Join(root, name)
+			if err := os.Mkdir(o.Stores[i], 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Env = append(cmd.Env, "OSTOR_FUSESIM_OPTIONS="+string(b))
+	}
 	cmd.Stderr = os.Stderr
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -124,24 +155,35 @@ func closeFS(t *testing.T, f fsbackend.FS) {
 	})
 }
 
-// TestConformance uses one mount for all parts, a directory each.
+// TestConformance uses one mount for all parts, a directory each, in every mode.
 func TestConformance(t *testing.T) {
-	hosts, source := mount(t, 1)
-	var n atomic.Int32
-	t.Run("suite", func(t *testing.T) {
-		fstest.Run(t, func(t *testing.T) fsbackend.FS {
-			sub := fmt.Sprint("part", n.Add(1))
-			if err := hosts[0].MkdirAll(sub); err != nil {
-				t.Fatal(err)
+	t.Parallel()
+	for name, o := range map[string]Options{
+		"plain":  {DirectIO: true},
+		"power":  {PowerCuts: true, FastSync: true},
+		"stores": {PowerCuts: true, FastSync: true, Stores: []string{"s0", "s1", "s2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			hosts, source := mount(t, 1, o)
+			if len(o.Stores) > 0 {
+				setReplicas(t, filepath.Join(filepath.Dir(source), "host0"), "3")
 			}
-			f, err := fsbackend.NewOS(filepath.Join(filepath.Dir(source), "host0", sub))
-			if err != nil {
-				t.Fatal(err)
-			}
-			closeFS(t, f)
-			return f
+			var n atomic.Int32
+			fstest.Run(t, func(t *testing.T) fsbackend.FS {
+				sub := fmt.Sprint("part", n.Add(1))
+				if err := hosts[0].MkdirAll(sub); err != nil {
+					t.Fatal(err)
+				}
+				f, err := fsbackend.NewOS(filepath.Join(filepath.Dir(source), "host0", sub))
+				if err != nil {
+					t.Fatal(err)
+				}
+				closeFS(t, f)
+				return f
+			})
 		})
-	})
+	}
 }
 
 func write(t *testing.T, f fsbackend.FS, name, content string) fsbackend.File {
@@ -222,7 +264,12 @@ func TestTwoHosts(t *testing.T) {
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := hb.Lock(); err != nil {
+	for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() { // the system tells the file system of a close after it has returned
+		if err = hb.Lock(); err == nil || time.Now().After(deadline) {
+			break
+		}
+	}
+	if err != nil {
 		t.Errorf("lock given back by the other host: %v", err)
 	}
 }

@@ -2,34 +2,22 @@ package fusesim
 
 import (
 	"context"
+	"os"
 	"path"
-	"runtime"
+	"path/filepath"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
-	"golang.org/x/sys/unix"
 
 	"ostor/fsbackend/faultfs"
 )
 
-// simHost is one mount.
-type simHost struct {
-	number    int
-	intercept func(host int, op faultfs.Op, name string) syscall.Errno
-}
-
-func (h *simHost) ask(op faultfs.Op, name string) syscall.Errno {
-	if h.intercept == nil {
-		return fs.OK
-	}
-	return h.intercept(h.number, op, name)
-}
-
-// node is a file or directory of a mount: the library's loopback node, with every operation asked for first.
+// node is a file or directory of a mount: the library's loopback node, with every operation decided by the host first and noted by the simulator.
 type node struct {
 	*fs.LoopbackNode
-	host *simHost
+	host  *simHost
+	grave string // of a file that a rename replaced and this host still sees: where it lies
 }
 
 var (
@@ -38,6 +26,10 @@ var (
 	_ fs.NodeCreater        = (*node)(nil)
 	_ fs.NodeOpener         = (*node)(nil)
 	_ fs.NodeMkdirer        = (*node)(nil)
+	_ fs.NodeMknoder        = (*node)(nil)
+	_ fs.NodeLinker         = (*node)(nil)
+	_ fs.NodeSymlinker      = (*node)(nil)
+	_ fs.NodeTmpfiler       = (*node)(nil)
 	_ fs.NodeUnlinker       = (*node)(nil)
 	_ fs.NodeRmdirer        = (*node)(nil)
 	_ fs.NodeRenamer        = (*node)(nil)
@@ -48,6 +40,9 @@ var (
 
 // WrapChild makes the library's new nodes ours.
 func (n *node) WrapChild(_ context.Context, ops fs.InodeEmbedder) fs.InodeEmbedder {
+	if own, ok := ops.(*node); ok {
+		return own
+	}
 	return &node{LoopbackNode: ops.(*fs.LoopbackNode), host: n.host}
 }
 
@@ -56,94 +51,292 @@ func (n *node) name(child ...string) string {
 	return path.Join(append([]string{n.Path(n.Root())}, child...)...)
 }
 
-// ask asks for an operation on the node or on a child of it.
-func (n *node) ask(op faultfs.Op, child ...string) syscall.Errno {
-	if n.host.intercept == nil {
-		return fs.OK // without the cost of the name
+func (n *node) abs(child ...string) string {
+	if n.grave != "" {
+		return n.grave
 	}
-	return n.host.ask(op, n.name(child...))
+	return filepath.Join(n.host.sim.root, n.name(child...))
 }
 
-func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	if errno := n.ask(faultfs.OpStat, name); errno != fs.OK {
+// ask runs an operation by name that never lands late.
+func (n *node) ask(ctx context.Context, op faultfs.Op, do func() syscall.Errno, name string) syscall.Errno {
+	return n.host.run(ctx, n.host.boot.Load(), op, do, nil, name)
+}
+
+// change runs an operation that changes names, and may land late.
+func (n *node) change(ctx context.Context, op faultfs.Op, do func() syscall.Errno, names ...string) syscall.Errno {
+	noted := func() syscall.Errno { return n.host.sim.changeNames(n.host.number, do, names...) }
+	return n.host.run(ctx, n.host.boot.Load(), op, noted, noted, names...)
+}
+
+// changeNames does an operation on names, tracked where the options ask for it.
+func (s *sim) changeNames(host int, do func() syscall.Errno, names ...string) syscall.Errno {
+	if s.names == nil {
+		return do()
+	}
+	return s.names.change(host, do, names...)
+}
+
+func (n *node) hidden(name string) bool { return name == graveyard && n.IsRoot() }
+
+func (n *node) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (inode *fs.Inode, errno syscall.Errno) {
+	if n.hidden(name) {
+		return nil, syscall.ENOENT
+	}
+	full := n.name(name)
+	errno = n.ask(ctx, faultfs.OpStat, func() (errno syscall.Errno) {
+		if at, stale := n.host.sim.names.see(n.host.number, full); stale {
+			inode, errno = n.lookGrave(ctx, at, out)
+			return errno
+		}
+		if inode, errno = n.LoopbackNode.Lookup(ctx, name, out); errno == fs.OK {
+			n.host.sim.occupied(&out.Attr, inode.StableAttr().Ino)
+		}
+		return errno
+	}, full)
+	if errno != fs.OK {
 		return nil, errno
 	}
-	return n.LoopbackNode.Lookup(ctx, name, out)
+	return inode, fs.OK
 }
 
-func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
-	if errno := n.ask(faultfs.OpCreate, name); errno != fs.OK {
-		return nil, nil, 0, errno
+// staleGen tells a node for a replaced file from that of the file under its own name.
+const staleGen = 1 << 62
+
+func (n *node) lookGrave(ctx context.Context, at string, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
+	var st syscall.Stat_t
+	if err := syscall.Lstat(at, &st); err != nil {
+		return nil, fs.ToErrno(err)
 	}
-	inode, fh, fuseFlags, errno := n.LoopbackNode.Create(ctx, name, flags, mode, out)
+	out.FromStat(&st)
+	child := &node{LoopbackNode: &fs.LoopbackNode{RootData: n.RootData}, host: n.host, grave: at}
+	return n.NewInode(ctx, child, fs.StableAttr{Mode: st.Mode, Ino: st.Ino, Gen: staleGen}), fs.OK
+}
+
+func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (inode *fs.Inode, fh fs.FileHandle, fuseFlags uint32, errno syscall.Errno) {
+	if n.hidden(name) {
+		return nil, nil, 0, syscall.EACCES
+	}
+	full, boot := n.name(name), n.host.boot.Load()
+	keep := flags
+	if n.host.sim.tracks() {
+		keep &^= syscall.O_TRUNC
+	}
+	create := func() syscall.Errno {
+		return n.host.sim.changeNames(n.host.number, func() (errno syscall.Errno) {
+			inode, fh, _, errno = n.LoopbackNode.Create(ctx, name, keep, mode, out)
+			return errno
+		}, full)
+	}
+	late := func() syscall.Errno {
+		return n.host.sim.changeNames(n.host.number, func() syscall.Errno {
+			f, err := os.OpenFile(filepath.Join(n.host.sim.root, full), os.O_CREATE|os.O_EXCL|os.O_WRONLY, os.FileMode(mode&0o777))
+			if err == nil {
+				err = f.Close()
+			}
+			return errnoFrom(err)
+		}, full)
+	}
+	errno = n.host.run(ctx, boot, faultfs.OpCreate, create, late, full)
+	if errno == fs.OK && fh == nil { // a lie about a descriptor cannot be told
+		errno = create()
+	}
+	if errno == fs.OK {
+		n.inherit(full)
+		fh, fuseFlags, errno = n.wrap(fh, flags, boot, full)
+	} else if fh != nil {
+		_ = fh.(*fs.LoopbackFile).Release(ctx)
+	}
 	if errno != fs.OK {
 		return nil, nil, 0, errno
 	}
-	return inode, n.wrap(fh, name), fuseFlags, fs.OK
+	return inode, fh, fuseFlags, fs.OK
 }
 
-func (n *node) Open(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	if errno := n.ask(faultfs.OpOpen); errno != fs.OK {
-		return nil, 0, errno
+func (n *node) Open(ctx context.Context, flags uint32) (fh fs.FileHandle, fuseFlags uint32, errno syscall.Errno) {
+	boot, full := n.host.boot.Load(), n.name()
+	keep := flags
+	if n.host.sim.tracks() {
+		keep &^= syscall.O_TRUNC
 	}
-	fh, fuseFlags, errno := n.LoopbackNode.Open(ctx, flags)
+	errno = n.ask(ctx, faultfs.OpOpen, func() (errno syscall.Errno) {
+		if n.grave != "" {
+			fd, err := syscall.Open(n.grave, int(keep)&^(syscall.O_APPEND|fuse.FMODE_EXEC)|syscall.O_CLOEXEC, 0)
+			if err != nil {
+				return fs.ToErrno(err)
+			}
+			fh = fs.NewLoopbackFile(fd)
+			return fs.OK
+		}
+		fh, _, errno = n.LoopbackNode.Open(ctx, keep)
+		return errno
+	}, full)
+	if errno == fs.OK {
+		fh, fuseFlags, errno = n.wrap(fh, flags, boot, full)
+	} else if fh != nil {
+		_ = fh.(*fs.LoopbackFile).Release(ctx)
+	}
 	if errno != fs.OK {
 		return nil, 0, errno
 	}
-	return n.wrap(fh), fuseFlags, fs.OK
+	return fh, fuseFlags, fs.OK
 }
 
-func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (*fs.Inode, syscall.Errno) {
-	if errno := n.ask(faultfs.OpMkdir, name); errno != fs.OK {
+func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.EntryOut) (inode *fs.Inode, errno syscall.Errno) {
+	if n.hidden(name) {
+		return nil, syscall.EACCES
+	}
+	full := n.name(name)
+	errno = n.change(ctx, faultfs.OpMkdir, func() (errno syscall.Errno) {
+		inode, errno = n.LoopbackNode.Mkdir(ctx, name, mode, out)
+		return errno
+	}, full)
+	return n.made(inode, errno, full)
+}
+
+// made ends an operation that made a name.
+func (n *node) made(inode *fs.Inode, errno syscall.Errno, full string) (*fs.Inode, syscall.Errno) {
+	switch {
+	case errno != fs.OK:
+		return nil, errno
+	case inode == nil: // a lie about an inode cannot be told
+		return nil, syscall.EIO
+	}
+	n.inherit(full)
+	return inode, fs.OK
+}
+
+func (n *node) Mknod(ctx context.Context, name string, mode, rdev uint32, out *fuse.EntryOut) (inode *fs.Inode, errno syscall.Errno) {
+	full := n.name(name)
+	errno = n.change(ctx, faultfs.OpCreate, func() (errno syscall.Errno) {
+		inode, errno = n.LoopbackNode.Mknod(ctx, name, mode, rdev, out)
+		return errno
+	}, full)
+	return n.made(inode, errno, full)
+}
+
+func (n *node) Link(ctx context.Context, to fs.InodeEmbedder, name string, out *fuse.EntryOut) (inode *fs.Inode, errno syscall.Errno) {
+	full := n.name(name)
+	errno = n.change(ctx, faultfs.OpCreate, func() (errno syscall.Errno) {
+		inode, errno = n.LoopbackNode.Link(ctx, to, name, out)
+		return errno
+	}, full)
+	if errno != fs.OK || inode == nil {
 		return nil, errno
 	}
-	return n.LoopbackNode.Mkdir(ctx, name, mode, out)
+	return inode, fs.OK
+}
+
+func (n *node) Symlink(ctx context.Context, to, name string, out *fuse.EntryOut) (inode *fs.Inode, errno syscall.Errno) {
+	full := n.name(name)
+	errno = n.change(ctx, faultfs.OpCreate, func() (errno syscall.Errno) {
+		inode, errno = n.LoopbackNode.Symlink(ctx, to, name, out)
+		return errno
+	}, full)
+	if errno != fs.OK || inode == nil {
+		return nil, errno
+	}
+	return inode, fs.OK
+}
+
+// Tmpfile is not offered, as on most cluster file systems.
+func (n *node) Tmpfile(context.Context, uint32, uint32, *fuse.EntryOut) (*fs.Inode, fs.FileHandle, uint32, syscall.Errno) {
+	return nil, nil, 0, syscall.EOPNOTSUPP
 }
 
 func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
-	if errno := n.ask(faultfs.OpRemove, name); errno != fs.OK {
-		return errno
-	}
-	return n.LoopbackNode.Unlink(ctx, name)
+	full := n.name(name)
+	return n.change(ctx, faultfs.OpRemove, func() syscall.Errno {
+		return n.host.sim.unlinking(filepath.Join(n.host.sim.root, full), func() syscall.Errno { return n.LoopbackNode.Unlink(ctx, name) })
+	}, full)
 }
 
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
-	if errno := n.ask(faultfs.OpRemove, name); errno != fs.OK {
-		return errno
-	}
-	return n.LoopbackNode.Rmdir(ctx, name)
+	return n.change(ctx, faultfs.OpRemove, func() syscall.Errno { return n.LoopbackNode.Rmdir(ctx, name) }, n.name(name))
 }
 
 func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
-	if errno := n.ask(faultfs.OpRename, name); errno != fs.OK {
-		return errno
+	to, ok := newParent.(*node)
+	if !ok {
+		return syscall.EXDEV
 	}
-	return n.LoopbackNode.Rename(ctx, name, newParent, newName, flags)
+	from, full := n.name(name), to.name(newName)
+	return n.change(ctx, faultfs.OpRename, func() syscall.Errno {
+		return n.host.sim.unlinking(filepath.Join(n.host.sim.root, full), func() syscall.Errno { return n.LoopbackNode.Rename(ctx, name, to.LoopbackNode, newName, flags) })
+	}, from, full)
 }
 
 func (n *node) Getattr(ctx context.Context, fh fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	if errno := n.ask(faultfs.OpStat); errno != fs.OK {
+	return n.ask(ctx, faultfs.OpStat, func() syscall.Errno {
+		if n.grave != "" && fh == nil {
+			var st syscall.Stat_t
+			if err := syscall.Lstat(n.grave, &st); err != nil {
+				return fs.ToErrno(err)
+			}
+			out.FromStat(&st)
+			return fs.OK
+		}
+		errno := n.LoopbackNode.Getattr(ctx, fh, out)
+		if errno == fs.OK {
+			n.host.sim.occupied(&out.Attr, out.Ino)
+		}
 		return errno
-	}
-	return n.LoopbackNode.Getattr(ctx, fh, out)
+	}, n.name())
 }
 
 func (n *node) Setattr(ctx context.Context, fh fs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
-	if errno := n.ask(faultfs.OpTruncate); errno != fs.OK {
-		return errno
+	boot := n.host.boot.Load()
+	if f, ok := fh.(*file); ok {
+		boot = f.boot
 	}
-	return n.LoopbackNode.Setattr(ctx, fh, in, out)
+	size, sized := in.GetSize()
+	truncate := func() syscall.Errno { return n.truncate(fh, int64(size)) }
+	var late func() syscall.Errno
+	if sized {
+		late = truncate
+	}
+	return n.host.run(ctx, boot, faultfs.OpTruncate, func() syscall.Errno {
+		if sized && n.host.sim.tracks() {
+			if errno := truncate(); errno != fs.OK {
+				return errno
+			}
+			in.Valid &^= fuse.FATTR_SIZE
+		}
+		return n.LoopbackNode.Setattr(ctx, fh, in, out)
+	}, late, n.name())
 }
 
-func (n *node) OpendirHandle(ctx context.Context, flags uint32) (fs.FileHandle, uint32, syscall.Errno) {
-	if errno := n.ask(faultfs.OpList); errno != fs.OK {
-		return nil, 0, errno
+// truncate sets the length of a file, open or not.
+func (n *node) truncate(fh fs.FileHandle, size int64) syscall.Errno {
+	var fd int
+	if f, ok := fh.(*file); ok {
+		fd, _ = f.PassthroughFd()
+	} else {
+		opened, err := os.OpenFile(n.abs(), os.O_RDWR|syscall.O_NOFOLLOW, 0)
+		if err != nil {
+			return errnoFrom(err)
+		}
+		defer func() { _ = opened.Close() }()
+		fd = int(opened.Fd())
 	}
-	fh, fuseFlags, errno := n.LoopbackNode.OpendirHandle(ctx, flags)
+	in, err := n.host.sim.inode(fd)
+	if err != nil {
+		return errnoFrom(err)
+	}
+	defer in.drop()
+	return in.truncate(n.host.number, size)
+}
+
+func (n *node) OpendirHandle(ctx context.Context, flags uint32) (fh fs.FileHandle, fuseFlags uint32, errno syscall.Errno) {
+	boot := n.host.boot.Load()
+	errno = n.ask(ctx, faultfs.OpList, func() (errno syscall.Errno) {
+		fh, fuseFlags, errno = n.LoopbackNode.OpendirHandle(ctx, flags)
+		return errno
+	}, n.name())
 	if errno != fs.OK {
 		return nil, 0, errno
 	}
-	return &dir{stream: fh.(dirStream), n: n}, fuseFlags, fs.OK
+	return &dir{stream: fh.(dirStream), n: n, boot: boot}, fuseFlags, fs.OK
 }
 
 // dirStream is what the library's directory handle can do.
@@ -158,10 +351,15 @@ type dirStream interface {
 type dir struct {
 	stream dirStream
 	n      *node
+	boot   uint64
 }
 
 func (d *dir) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Errno) {
-	return d.stream.Readdirent(ctx)
+	e, errno := d.stream.Readdirent(ctx)
+	if errno == fs.OK && e != nil && d.n.hidden(e.Name) {
+		return d.stream.Readdirent(ctx)
+	}
+	return e, errno
 }
 
 func (d *dir) Seekdir(ctx context.Context, off uint64) syscall.Errno {
@@ -171,83 +369,17 @@ func (d *dir) Seekdir(ctx context.Context, off uint64) syscall.Errno {
 func (d *dir) Releasedir(ctx context.Context, flags uint32) { d.stream.Releasedir(ctx, flags) }
 
 func (d *dir) Fsyncdir(ctx context.Context, flags uint32) syscall.Errno {
-	if errno := d.n.ask(faultfs.OpSyncDir); errno != fs.OK {
-		return errno
-	}
-	return d.stream.Fsyncdir(ctx, flags)
-}
-
-// file is an open file: the library's loopback file, asked for first, and with fdatasync passed on as what it is.
-type file struct {
-	*fs.LoopbackFile
-	host *simHost
-	name string // when it was opened
-}
-
-var (
-	_ fs.FileReader    = (*file)(nil)
-	_ fs.FileWriter    = (*file)(nil)
-	_ fs.FileFsyncer   = (*file)(nil)
-	_ fs.FileAllocater = (*file)(nil)
-	_ fs.FileSetlker   = (*file)(nil)
-)
-
-func (n *node) wrap(fh fs.FileHandle, child ...string) fs.FileHandle {
-	f := &file{LoopbackFile: fh.(*fs.LoopbackFile), host: n.host}
-	if n.host.intercept != nil {
-		f.name = n.name(child...)
-	}
-	return f
-}
-
-func (f *file) Read(ctx context.Context, buf []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	if errno := f.host.ask(faultfs.OpRead, f.name); errno != fs.OK {
-		return nil, errno
-	}
-	return f.LoopbackFile.Read(ctx, buf, off)
-}
-
-func (f *file) Write(ctx context.Context, data []byte, off int64) (uint32, syscall.Errno) {
-	if errno := f.host.ask(faultfs.OpWrite, f.name); errno != fs.OK {
-		return 0, errno
-	}
-	return f.LoopbackFile.Write(ctx, data, off)
-}
-
-// fsyncDatasync is the flag of FUSE_FSYNC for fdatasync(2) (fuse.h, FUSE_FSYNC_FDATASYNC).
-const fsyncDatasync = 1
-
-func (f *file) Fsync(_ context.Context, flags uint32) syscall.Errno {
-	op, sync := faultfs.OpSync, unix.Fsync
-	if flags&fsyncDatasync != 0 {
-		op, sync = faultfs.OpDatasync, unix.Fdatasync
-	}
-	if errno := f.host.ask(op, f.name); errno != fs.OK {
-		return errno
-	}
-	fd, ok := f.PassthroughFd()
-	if !ok {
-		return syscall.EBADF
-	}
-	err := sync(fd)
-	runtime.KeepAlive(f) // the descriptor is closed with its last user
-	return fs.ToErrno(err)
-}
-
-func (f *file) Allocate(ctx context.Context, off, size uint64, mode uint32) syscall.Errno {
-	op := faultfs.OpAllocate
-	if mode&unix.FALLOC_FL_PUNCH_HOLE != 0 {
-		op = faultfs.OpPunch
-	}
-	if errno := f.host.ask(op, f.name); errno != fs.OK {
-		return errno
-	}
-	return f.LoopbackFile.Allocate(ctx, off, size, mode)
-}
-
-func (f *file) Setlk(ctx context.Context, owner uint64, lk *fuse.FileLock, flags uint32) syscall.Errno {
-	if errno := f.host.ask(faultfs.OpLock, f.name); errno != fs.OK {
-		return errno
-	}
-	return f.LoopbackFile.Setlk(ctx, owner, lk, flags)
+	name := d.n.name()
+	return d.n.host.run(ctx, d.boot, faultfs.OpSyncDir, func() syscall.Errno {
+		s := d.n.host.sim
+		if !s.opts.FastSync {
+			if errno := d.stream.Fsyncdir(ctx, flags); errno != fs.OK {
+				return errno
+			}
+		}
+		if s.names != nil {
+			s.names.syncDir(name)
+		}
+		return fs.OK
+	}, func() syscall.Errno { return fs.OK }, name)
 }
