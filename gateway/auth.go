@@ -17,6 +17,9 @@ type principal struct {
 // reads is what was signed. The verifiers refuse headers that change what a request does and that its signature does not cover (x-amz-copy-source added to somebody's
 // presigned URL would read any object of the signer). A request that carries any credentials must carry right ones; only one without any is anonymous.
 func (c *call) authenticate() error {
+	if c.op == opPostObject {
+		return c.openForm()
+	}
 	r, g := c.r, c.g
 	now := g.clock()
 	var err error

@@ -24,6 +24,7 @@ type call struct {
 	sig     *s3.Signature   // what authenticate verified; nil of an anonymous request
 	bkt     *cluster.Bucket // not modified; nil for operations on the service and CreateBucket
 	fresh   bool            // bkt was read from the name server for this request
+	form    *postForm       // of POST Object
 	opened  *s3.Body        // of openBody
 	small   []byte          // a verified small body, kept for a second attempt; a pooled buffer
 	release func()          // gives small back at the end of the request

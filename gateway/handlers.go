@@ -43,4 +43,5 @@ var handlers = [opCount]handler{
 	opGetBucketCORS:           (*Gateway).getBucketCORS,
 	opPutBucketCORS:           (*Gateway).putBucketCORS,
 	opDeleteBucketCORS:        (*Gateway).deleteBucketCORS,
+	opPostObject:              (*Gateway).postObject,
 }

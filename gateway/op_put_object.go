@@ -12,35 +12,7 @@ import (
 // putObject answers PutObject (API reference). Order: the bytes are durable under a guard and verified to their end, then the name is committed, then the reply.
 // The point of no return is CreateEntry.
 func (g *Gateway) putObject(c *call) error {
-	m, err := c.writeMetadata()
-	if err != nil {
-		return err
-	}
-	cond, err := c.writeCondition()
-	if err != nil {
-		return err
-	}
-	body, err := c.openBody(cluster.MaxPutBytes)
-	if err != nil {
-		return err
-	}
-	if err := c.computeChecksum(body); err != nil {
-		return err
-	}
-	to, err := g.contentOf(c, 0)
-	if err != nil {
-		return err
-	}
-	ctx := c.r.Context()
-	link, err := g.storeBody(ctx, c, to, body)
-	if err != nil {
-		return err
-	}
-	e := cluster.Entry{
-		Key: c.key, Modified: g.modified(), Owner: c.who.user, Size: body.Size(), ETag: body.ETag(), Content: link,
-		Headers: m.headers, UserMeta: m.user, Attrs: m.attrs, Checksum: storedChecksum(body.Checksum()),
-	}
-	e, err = g.createEntry(ctx, to, cluster.CreateEntryRequest{Bucket: c.bkt.ID, Versioning: c.bkt.Versioning, Entry: e, Condition: cond})
+	e, err := g.createObject(c)
 	if err != nil {
 		return err
 	}
@@ -48,6 +20,39 @@ func (g *Gateway) putObject(c *call) error {
 	c.checksumHeaders(e.Checksum, 0)
 	c.versionHeader(&e)
 	return c.replyEmpty(http.StatusOK)
+}
+
+// createObject makes the object of a PUT or a form of the request's headers and body.
+func (g *Gateway) createObject(c *call) (cluster.Entry, error) {
+	m, err := c.writeMetadata()
+	if err != nil {
+		return cluster.Entry{}, err
+	}
+	cond, err := c.writeCondition()
+	if err != nil {
+		return cluster.Entry{}, err
+	}
+	body, err := c.openBody(cluster.MaxPutBytes)
+	if err != nil {
+		return cluster.Entry{}, err
+	}
+	if err := c.computeChecksum(body); err != nil {
+		return cluster.Entry{}, err
+	}
+	to, err := g.contentOf(c, 0)
+	if err != nil {
+		return cluster.Entry{}, err
+	}
+	ctx := c.r.Context()
+	link, err := g.storeBody(ctx, c, to, body)
+	if err != nil {
+		return cluster.Entry{}, err
+	}
+	e := cluster.Entry{
+		Key: c.key, Modified: g.modified(), Owner: c.who.user, Size: body.Size(), ETag: body.ETag(), Content: link,
+		Headers: m.headers, UserMeta: m.user, Attrs: m.attrs, Checksum: storedChecksum(body.Checksum()),
+	}
+	return g.createEntry(ctx, to, cluster.CreateEntryRequest{Bucket: c.bkt.ID, Versioning: c.bkt.Versioning, Entry: e, Condition: cond})
 }
 
 // computeChecksum asks for the checksum that x-amz-checksum-algorithm names, unless the client sent one.

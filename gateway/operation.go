@@ -49,6 +49,7 @@ const (
 	opGetBucketCORS
 	opPutBucketCORS
 	opDeleteBucketCORS
+	opPostObject
 	opCount
 
 	// opNotImplemented stands in the tables for an operation of S3 that this server does not have: 501, never silently something else.
@@ -95,6 +96,7 @@ var operationNames = [opCount]string{
 	opGetBucketCORS:           "GetBucketCors",
 	opPutBucketCORS:           "PutBucketCors",
 	opDeleteBucketCORS:        "DeleteBucketCors",
+	opPostObject:              "PostObject",
 }
 
 func (o operation) String() string {
@@ -130,7 +132,7 @@ var (
 	serviceVerbs = map[string]verbs{"": {get: opListBuckets}}
 
 	bucketVerbs = map[string]verbs{
-		"":           {get: opListObjects, head: opHeadBucket, put: opCreateBucket, post: no, delete: opDeleteBucket}, // POST: form upload
+		"":           {get: opListObjects, head: opHeadBucket, put: opCreateBucket, post: opPostObject, delete: opDeleteBucket},
 		"location":   {get: opGetBucketLocation},
 		"versioning": {get: opGetBucketVersioning, put: opPutBucketVersioning},
 		"acl":        {get: opGetBucketACL, put: no},

@@ -1,0 +1,175 @@
+package s3
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// PostPolicy is a policy document of POST Object: what a form may hold, and until when.
+type PostPolicy struct {
+	expires    time.Time
+	conditions []postCondition
+	min, max   int64 // bytes of the file
+}
+
+type postCondition struct {
+	field  string // lower case
+	value  string
+	prefix bool // starts-with, else eq
+}
+
+func badPolicy(what string) error { return ErrInvalidPolicyDocument.With("Invalid Policy: " + what) }
+
+func policyFailed(what string) error {
+	return ErrAccessDenied.With("Invalid according to Policy: " + what)
+}
+
+// ParsePostPolicy reads a policy in base64. It returns ErrInvalidPolicyDocument when it is none. Names of its members are case-sensitive, those of fields and operators are not.
+func ParsePostPolicy(encoded string, maxBytes int64) (*PostPolicy, error) {
+	text, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return nil, badPolicy("not base64.")
+	}
+	var doc map[string]json.RawMessage
+	if err := json.Unmarshal(text, &doc); err != nil {
+		return nil, badPolicy("Invalid JSON.")
+	}
+	p := &PostPolicy{max: maxBytes}
+	var expiration string
+	if json.Unmarshal(doc["expiration"], &expiration) != nil {
+		return nil, badPolicy("Policy missing expiration.")
+	}
+	if p.expires, err = time.Parse(time.RFC3339, expiration); err != nil {
+		return nil, badPolicy("Invalid 'expiration' value: " + strconv.Quote(expiration))
+	}
+	var conditions []json.RawMessage
+	if json.Unmarshal(doc["conditions"], &conditions) != nil || conditions == nil {
+		return nil, badPolicy("Policy missing conditions.")
+	}
+	for _, c := range conditions {
+		if err := p.addCondition(c); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *PostPolicy) addCondition(raw json.RawMessage) error {
+	var object map[string]string
+	if json.Unmarshal(raw, &object) == nil {
+		if len(object) == 0 {
+			return badPolicy("Invalid simple condition: an empty object.")
+		}
+		for k, v := range object {
+			p.conditions = append(p.conditions, postCondition{field: strings.ToLower(k), value: v})
+		}
+		return nil
+	}
+	var list []any
+	if json.Unmarshal(raw, &list) != nil || len(list) != 3 {
+		return badPolicy("Invalid condition: want an object of strings or a list of three.")
+	}
+	op, _ := list[0].(string)
+	if strings.EqualFold(op, "content-length-range") {
+		lo, ok1 := policyNumber(list[1])
+		hi, ok2 := policyNumber(list[2])
+		if !ok1 || !ok2 {
+			return badPolicy("content-length-range needs two numbers.")
+		}
+		p.min, p.max = max(p.min, lo), min(p.max, hi)
+		return nil
+	}
+	field, ok1 := list[1].(string)
+	value, ok2 := list[2].(string)
+	name, ok3 := strings.CutPrefix(field, "$")
+	c := postCondition{field: strings.ToLower(name), value: value, prefix: strings.EqualFold(op, "starts-with")}
+	if !ok1 || !ok2 || !ok3 || !c.prefix && !strings.EqualFold(op, "eq") {
+		return badPolicy("Invalid condition of " + strconv.Quote(op) + ".")
+	}
+	p.conditions = append(p.conditions, c)
+	return nil
+}
+
+func policyNumber(v any) (int64, bool) {
+	switch n := v.(type) {
+	case float64:
+		return int64(n), n >= 0 && n < 1<<62 && n == float64(int64(n))
+	case string:
+		i, err := strconv.ParseInt(n, 10, 64)
+		return i, err == nil && i >= 0
+	}
+	return 0, false
+}
+
+// Check decides whether a form fulfils the policy at time now. fields are those of the form, with "bucket" among them and "key" as the object gets it. Every field must be
+// named by a condition, so that the signer has seen it; x-ignore-* and those of the signature itself excepted. It returns ErrAccessDenied.
+func (p *PostPolicy) Check(fields []FormField, now time.Time) error {
+	if !now.Before(p.expires) {
+		return policyFailed("Policy expired.")
+	}
+	values := make(map[string]string, len(fields))
+	for i := range fields {
+		values[fields[i].Name] = fields[i].Value
+	}
+	named := make(map[string]bool, len(p.conditions))
+	for i := range p.conditions {
+		c := &p.conditions[i]
+		named[c.field] = true
+		v := values[c.field]
+		ok := v == c.value
+		if c.prefix {
+			ok = true
+			parts := []string{v}
+			if c.field == "content-type" { // may be a list: every type must begin like that
+				parts = strings.Split(v, ",")
+			}
+			for _, part := range parts {
+				ok = ok && strings.HasPrefix(part, c.value)
+			}
+		}
+		if !ok {
+			op := "eq"
+			if c.prefix {
+				op = "starts-with"
+			}
+			return policyFailed("Policy Condition failed: [" + strconv.Quote(op) + ", " + strconv.Quote("$"+c.field) + ", " + strconv.Quote(c.value) + "]")
+		}
+	}
+	for i := range fields {
+		switch name := fields[i].Name; name {
+		case "signature", "x-amz-signature", "awsaccesskeyid", "policy":
+		default:
+			if !named[name] && !strings.HasPrefix(name, "x-ignore-") {
+				return policyFailed("Extra input fields: " + name)
+			}
+		}
+	}
+	return nil
+}
+
+// CheckSize returns ErrEntityTooSmall or ErrEntityTooLarge when a file of size bytes is out of the policy's range.
+func (p *PostPolicy) CheckSize(size int64) error {
+	switch {
+	case size < p.min:
+		return ErrEntityTooSmall
+	case size > p.max:
+		return ErrEntityTooLarge
+	}
+	return nil
+}
+
+// PostResponse is the reply of POST Object with success_action_status 201.
+type PostResponse struct{ Location, Bucket, Key, ETag string }
+
+// Write writes the document.
+func (r *PostResponse) Write(x *XML) {
+	x.BeginBare("PostResponse")
+	x.Text("Location", r.Location)
+	x.Text("Bucket", r.Bucket)
+	x.Text("Key", r.Key)
+	x.ETag(r.ETag)
+	x.Close("PostResponse")
+}
