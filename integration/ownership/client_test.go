@@ -36,6 +36,7 @@ func (s *service) client(ctx context.Context) {
 		if w.chance(0.5) {
 			key = w.below(2) // hot keys; the others are read long after they were written
 		}
+		kindOfObject := [...]opKind{opPut, opPut, opPut, opErase, opGet, opGet, opGet, opGet, opGet}[w.below(9)]
 		select {
 		case window <- struct{}{}:
 		default:
@@ -44,7 +45,11 @@ func (s *service) client(ctx context.Context) {
 		done := make(chan struct{})
 		w.spawn(func() {
 			defer func() { <-window; close(done) }()
-			s.request(ctx, p, kind, key)
+			if s.isObjects() {
+				s.objectRequest(ctx, p, kindOfObject)
+			} else {
+				s.request(ctx, p, kind, key)
+			}
 		})
 		timer := time.NewTimer(unit)
 		select {
@@ -60,11 +65,10 @@ func (s *service) request(ctx context.Context, p *process, kind opKind, key int)
 	w := s.w
 	w.n.ops.Add(1)
 	op := w.hist.begin(s.id*keysPerService+key, kind)
-	if p.pause() != nil || !p.serving.Load() {
+	if p.pause() != nil || !p.admit() {
 		w.hist.fail(op, true)
 		return
 	}
-	p.running.Add(1)
 	defer p.running.Add(-1)
 	var found int64
 	var err error
@@ -84,13 +88,18 @@ func (s *service) request(ctx context.Context, p *process, kind opKind, key int)
 		w.hist.fail(op, kind == opGet)
 		return
 	}
+	s.replied(op, kind, found)
+}
+
+// replied notes a reply.
+func (s *service) replied(op int, kind opKind, found int64) {
 	if kind != opGet {
 		s.mu.Lock()
 		s.acked = time.Now()
 		s.mu.Unlock()
 	}
-	w.n.acked.Add(1)
-	w.hist.done(op, found)
+	s.w.n.acked.Add(1)
+	s.w.hist.done(op, found)
 	s.checkOwners()
 }
 

@@ -19,9 +19,10 @@ const (
 	opPut
 	opDelete
 	opSwap
+	opErase // a delete after which the key is as if it had never been written
 )
 
-var kindNames = [...]string{"get", "put", "delete", "swap"}
+var kindNames = [...]string{"get", "put", "delete", "swap", "erase"}
 
 // operation is one request and what became of it. Its number is the value that it writes.
 type operation struct {
@@ -72,8 +73,11 @@ var register = porcupine.Model{
 		if (in.kind == opGet || in.kind == opSwap && found >= 0) && found != state.(int64) {
 			return false, state
 		}
-		if in.kind == opGet {
+		switch in.kind {
+		case opGet:
 			return true, state
+		case opErase:
+			return true, int64(0)
 		}
 		return true, in.value
 	},
@@ -118,6 +122,9 @@ func (h *history) check() (bad []string, unchecked int) {
 			ret, found := o.ret, o.found
 			if ret == math.MaxInt64 {
 				at, ok := seen[h.value(i)]
+				if o.kind == opErase { // it leaves no trace of its own
+					at, ok = math.MaxInt64, true
+				}
 				if o.void || o.kind == opGet || !ok {
 					continue
 				}
@@ -128,7 +135,8 @@ func (h *history) check() (bad []string, unchecked int) {
 			}
 			list = append(list, porcupine.Operation{ClientId: i, Input: step{o.kind, h.value(i)}, Call: o.call, Output: found, Return: ret})
 		}
-		if v := zones(list); v != "" {
+		if key >= firstObjectKey { // an erase is no unique value
+		} else if v := zones(list); v != "" {
 			bad = append(bad, fmt.Sprintf("key %d is not linearizable: %s", key, v))
 			continue
 		}

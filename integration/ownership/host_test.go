@@ -160,6 +160,13 @@ func (h *host) agent(ctx context.Context, s *service) {
 		}
 		if !want && w.faulty() && w.chance(0.004*w.wild) { // a false suspicion
 			want, silent = true, max(silent, 4*unit)
+			if w.chance(0.4) { // and the owner stops as the claim lands
+				for _, p := range others {
+					if p.h != h {
+						p.freeze(min(6*unit+w.duration(10*unit), time.Until(w.end)))
+					}
+				}
+			}
 		}
 		if want && w.chance(0.5) {
 			h.start(ctx, s, silent)

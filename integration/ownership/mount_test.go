@@ -39,6 +39,10 @@ const staleFor = 6 * unit
 func (s *storage) powerCut(seed uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.powerCutLocked(seed)
+}
+
+func (s *storage) powerCutLocked(seed uint64) {
 	s.fs = s.fs.CrashClone(memfs.Some(seed))
 	s.epoch++
 	clear(s.over)
@@ -62,6 +66,13 @@ var (
 // change runs an operation that changes the storage: issued when the process runs, landing some time later, perhaps after the process died, answered when it runs again.
 func (m *procFS) change(land func() error) error {
 	p := m.p
+	if p.s.isObjects() && calledBy("ostor/pools.(*Pools).create") {
+		// Package pools makes a file with a mutex held, and a bubble's clock does not move for those who wait for one: no time passes here.
+		if p.isDead() {
+			return errDead
+		}
+		return land()
+	}
 	if err := p.pause(); err != nil {
 		return err
 	}
@@ -86,7 +97,14 @@ func (m *procFS) change(land func() error) error {
 			return errDead
 		}
 	}
+	broken := p.w.faulty() && p.w.chance(0.0004*p.w.wild)
+	if broken && p.w.chance(0.5) {
+		return syscall.EIO
+	}
 	err := land()
+	if broken && err == nil {
+		err = syscall.EIO // though it was done
+	}
 	if e := p.pause(); e != nil {
 		return e
 	}
@@ -159,7 +177,14 @@ func parent(name string) string {
 
 func (m *procFS) Create(name string) (fsbackend.File, error) {
 	f := &simFile{m: m, name: name, writable: true, dirty: -1}
+	w := m.p.w
+	cut := strings.HasSuffix(name, ".claim") && w.faulty() && w.chance(0.02*w.wild)
 	err := m.changeNames([]string{parent(name)}, func(under *memfs.FS) (err error) {
+		if cut { // as the claim lands: one that is under way elsewhere may vanish
+			w.n.cuts.Add(1)
+			w.storage.powerCutLocked(uint64(w.below(1 << 30)))
+			under = w.storage.fs
+		}
 		f.under, err = under.Create(name)
 		f.epoch = m.p.w.storage.epoch
 		return err

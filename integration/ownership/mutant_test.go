@@ -61,6 +61,21 @@ func caller(skip int) string {
 	return f.Function[strings.LastIndexByte(f.Function, '/')+1:]
 }
 
+// calledBy reports whether a function is among the nearest callers.
+func calledBy(function string) bool {
+	pcs := make([]uintptr, 16)
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
+	for {
+		f, more := frames.Next()
+		if f.Function == function {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
+}
+
 // owner is the lease as the store sees it.
 type owner struct {
 	*lease.Lease

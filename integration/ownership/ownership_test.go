@@ -107,8 +107,8 @@ var mutants = []struct {
 	quick bool
 }{
 	{ackWithoutCheck, false}, {noWait, true}, {waitFromSuspicion, true}, {sharedFiles, true}, {reuseWithoutCheck, false}, {deadlineFromEnd, false}, {inheritTimeout, false},
-	{noLookUp, true}, {clockDrift, false}, {inheritBoot, false}, {clockStops, true}, {releaseWithoutDrain, false}, {serveBeforeManifest, false}, {inheritExit, false},
-	{bootDiffers, false}, {proofOfLastOnly, false}, {sealWithoutSync, false}, {inheritElsewhere, false}, {lookAtNextOnly, false},
+	{noLookUp, true}, {clockDrift, false}, {inheritBoot, false}, {clockStops, true}, {releaseWithoutDrain, false}, {serveBeforeManifest, true}, {inheritExit, false},
+	{bootDiffers, true}, {proofOfLastOnly, true}, {sealWithoutSync, false}, {inheritElsewhere, false}, {lookAtNextOnly, false},
 }
 
 // TestMutants: a rule that is switched off is noticed. Ordinary runs try those that are noticed at once; OSTOR_CRASH=long or SIM_TIME (per mutant) all of them.
@@ -131,7 +131,7 @@ func TestMutants(t *testing.T) {
 				return caught != ""
 			})
 			if caught == "" {
-				if m.quick {
+				if m.quick || limit >= 2*time.Minute && m.name != lookAtNextOnly { // that one needs a name that vanishes between two others: never seen here
 					t.Errorf("%s: not noticed in %d runs from seed %d", m.name, runs, first)
 				} else {
 					t.Logf("%s: not noticed in %d runs from seed %d", m.name, runs, first)

@@ -11,6 +11,7 @@ import (
 	"ostor/fsbackend/lease"
 	"ostor/fsbackend/store"
 	"ostor/internal/fault"
+	"ostor/objserver"
 )
 
 // process is one run of a service on a host: a lease and a store.
@@ -38,10 +39,12 @@ type process struct {
 	renewedAt                   atomic.Int64  // when the last look-up of a renewal returned; for a mutant
 	renewed                     atomic.Bool
 
-	mu     sync.Mutex
-	frozen time.Time
-	lease  *lease.Lease
-	store  *store.Store
+	mu      sync.Mutex
+	frozen  time.Time
+	lease   *lease.Lease
+	store   *store.Store      // of a key service
+	objects *objserver.Server // of an object service
+	engine  engine            // either of them; nil until it is open
 }
 
 func (p *process) String() string {
@@ -133,16 +136,12 @@ func (p *process) live() {
 	w.logf("%v: acquired after %v", p, time.Since(began))
 	p.s.checkOwners()
 
-	st, err := store.Open(p.ctx, p.storeOptions(l))
-	if err != nil {
+	if err := p.open(l); err != nil {
 		p.met(err, "recovery")
 		p.kill("open: " + err.Error())
 		return
 	}
-	p.mu.Lock()
-	p.store = st
-	p.mu.Unlock()
-	if st.SealedHome() != p.gen.Load() {
+	if _, ok := l.Inherits(); ok {
 		w.n.inherited.Add(1)
 	}
 	if old := p.s.newest.Load(); old < p.gen.Load() {
@@ -150,7 +149,7 @@ func (p *process) live() {
 	}
 	w.n.failovers.Add(1)
 	p.serving.Store(true)
-	w.logf("%v: serves, home %d", p, st.SealedHome())
+	w.logf("%v: serves", p)
 	p.s.checkOwners()
 	w.spawn(p.checkpoints)
 	select {
@@ -160,8 +159,8 @@ func (p *process) live() {
 	}
 }
 
-func (p *process) storeOptions(l *lease.Lease) store.Options {
-	return store.Options{FS: p.fs, Dir: p.s.dir, Owner: owner{l, p}, SegmentBytes: 16 << 10, LogBytes: 160 << 10, MemtableBytes: 24 << 10, CacheBytes: 64 << 10, Logger: quiet}
+func (p *process) openStore(l *lease.Lease) (*store.Store, error) {
+	return store.Open(p.ctx, store.Options{FS: p.fs, Dir: p.s.dir, Owner: owner{l, p}, SegmentBytes: 16 << 10, LogBytes: 160 << 10, MemtableBytes: 24 << 10, CacheBytes: 64 << 10, Logger: quiet})
 }
 
 // lost is OnLost: the process ends, but not before it runs again, and not at once: it is the deadline checks that must hold, not this.
@@ -187,8 +186,14 @@ func (p *process) met(err error, where string) {
 
 // checkpoints asks for one now and then, besides those that the store makes by itself.
 func (p *process) checkpoints() {
+	first := true
 	for {
-		timer := time.NewTimer(p.w.duration(8 * unit))
+		pause := p.w.duration(8 * unit)
+		if first && p.w.chance(0.5) {
+			pause = 0 // old generations' files go in the first one
+		}
+		first = false
+		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
 		case <-p.dead:
@@ -201,13 +206,26 @@ func (p *process) checkpoints() {
 		if p.pause() != nil || !p.enter() {
 			return
 		}
-		err := p.store.Checkpoint(p.ctx)
+		if p.w.faulty() && p.w.chance(0.04*p.w.wild) { // the process stops in the middle of it
+			time.AfterFunc(p.w.duration(unit/4), func() { p.freeze(min(6*unit+p.w.duration(12*unit), time.Until(p.w.end))) })
+		}
+		err := p.engine.Checkpoint(p.ctx)
 		p.leave()
 		if err == nil {
 			p.w.n.checkpoints.Add(1)
 		}
 		p.met(err, "checkpoint")
 	}
+}
+
+// admit counts a request that begins, unless the process serves no more.
+func (p *process) admit() bool {
+	p.running.Add(1)
+	if !p.serving.Load() {
+		p.running.Add(-1)
+		return false
+	}
+	return true
 }
 
 // enter takes the turn of those who may hold the store's writer lock.
@@ -231,17 +249,11 @@ func (p *process) cleanStop() {
 		return
 	}
 	p.serving.Store(false) // no new requests
-	for range 40 {
-		if p.running.Load() == 0 {
-			break
-		}
-		time.Sleep(unit / 10)
-	}
-	if p.isDead() || p.running.Load() > 0 || !p.enter() {
+	if !p.settle(4 * unit) {
 		p.kill("stop takes too long")
 		return
 	}
-	err := p.store.Close(p.ctx)
+	err := p.engine.Close(p.ctx)
 	p.leave()
 	if err != nil {
 		p.met(err, "close")
@@ -269,13 +281,14 @@ func (p *process) bury() {
 	if p.lease != nil {
 		_ = p.lease.Close()
 	}
-	if p.store != nil {
-		if p.store.Err() != nil {
+	p.serving.Store(false)
+	if p.engine != nil {
+		if p.store != nil && p.store.Err() != nil {
 			p.w.n.failed.Add(1)
 		}
-		p.turn <- struct{}{}
-		_ = p.store.Close(p.ctx)
-		<-p.turn
+		p.settle(time.Hour)
+		_ = p.engine.Close(context.WithoutCancel(p.ctx))
+		p.leave()
 	}
 	p.s.mu.Lock()
 	for i, q := range p.s.procs {

@@ -74,10 +74,11 @@ type service struct {
 	dir    string
 	newest atomic.Uint64 // generation that served last
 
-	mu    sync.Mutex
-	procs []*process          // that live, in order of start
-	ended map[uint64]*process // by generation
-	acked time.Time           // last acknowledged write
+	mu      sync.Mutex
+	procs   []*process          // that live, in order of start
+	ended   map[uint64]*process // by generation
+	acked   time.Time           // last acknowledged write
+	objects []object            // that clients know of
 }
 
 func (w *world) is(mutant string) bool { return w.mutant == mutant }
@@ -282,9 +283,9 @@ func (s *service) checkProgress(ctx context.Context) {
 			return
 		}
 		defer p.leave()
-		err := p.store.Checkpoint(ctx) // none runs beside the check
+		err := p.engine.Checkpoint(ctx) // none runs beside the check
 		if err == nil {
-			err = p.store.Check(ctx)
+			err = p.engine.Check(ctx)
 		}
 		if err != nil {
 			s.w.violation("service %d: check of generation %d: %v", s.id, p.gen.Load(), err)
