@@ -2,9 +2,13 @@ package gateway
 
 import (
 	"context"
+	"errors"
 
+	"ostor/gateway/acl"
+	"ostor/gateway/policy"
 	"ostor/gateway/s3"
 	"ostor/internal/cluster"
+	"ostor/internal/fault"
 )
 
 // access decides what an operation needs before it runs: which bucket record, and who may.
@@ -64,18 +68,207 @@ func (c *call) enter(ctx context.Context) error {
 	return c.authorize()
 }
 
-// authorize decides whether the caller may do the request's operation in its bucket.
+// verdict is what can be said of a request before its object is looked at.
+type verdict uint8
+
+const (
+	denied   verdict = iota
+	allowed          //
+	byObject         // the object's owner and list decide: call.checkEntry
+	byUpload         // whoever began the upload may: call.checkUpload
+)
+
+// authorize decides whether the caller may do the request's operation in its bucket. DeleteObjects is decided key by key (authorizeKey).
 func (c *call) authorize() error {
 	if expected := c.header("X-Amz-Expected-Bucket-Owner"); expected != "" && expected != c.bkt.Owner.String() {
 		return s3.ErrAccessDenied
 	}
-	return allow(c.who, c.op, c.bkt)
-}
-
-// allow is the rule: a bucket is its owner's alone. Bucket policies and access control lists, once there are any, are evaluated here, by operation.
-func allow(who principal, _ operation, b *cluster.Bucket) error {
-	if who.anonymous || who.user != b.Owner {
+	var err error
+	if c.rules, err = c.g.rulesOf(c.bkt); err != nil {
+		return err
+	}
+	if c.op == opDeleteObjects {
+		return c.authorizeDeletes()
+	}
+	a := c.action()
+	version, versioned := c.query.lookup("versionId")
+	if c.key == "" {
+		versioned = false
+	}
+	f := facts{c: c, version: version, versioned: versioned, bucket: c.bkt.ID, key: c.key}
+	c.verdict, err = c.judge(c.rules, c.bkt, a, &f)
+	if err != nil {
+		return err
+	}
+	if c.verdict == denied {
 		return s3.ErrAccessDenied
 	}
+	return c.besides(&f)
+}
+
+// judge decides about one action: an explicit Deny, then an Allow of the policy, then ownership, then the bucket's list. It returns an error when the facts could not be found.
+func (c *call) judge(r *rules, b *cluster.Bucket, a action, f *facts) (verdict, error) {
+	owner := !c.who.anonymous && c.who.user == b.Owner
+	if r.policy != nil && a.name != "" && !(owner && a.always) {
+		if c.op == opPutObjectTagging && r.policy.NeedsRequestTags() {
+			return denied, notImplemented("A policy on s3:RequestObjectTag for PutObjectTagging")
+		}
+		d, err := r.decide(c.who, b, a.of(f.versioned), f)
+		switch {
+		case err != nil:
+			return denied, err
+		case d == policy.Deny:
+			return denied, nil
+		case d == policy.Allow && (owner || !r.public || !r.has(restrictPublicBuckets)):
+			return allowed, nil
+		}
+	}
+	lists := r.ownership != bucketOwnerEnforced
+	switch {
+	case owner && (a.object == 0 || !lists):
+		return allowed, nil
+	case lists && a.bucket != 0 && !(a.of(f.versioned) == "s3:DeleteObjectVersion") && r.listOf(b).Allows(r.caller(c.who), a.bucket):
+		return allowed, nil
+	case lists && a.object != 0:
+		return byObject, nil
+	case a.initiator && !c.who.anonymous:
+		return byUpload, nil
+	}
+	return denied, nil
+}
+
+// decide asks the bucket's policy.
+func (r *rules) decide(who principal, b *cluster.Bucket, name string, f *facts) (policy.Decision, error) {
+	q := policy.Request{Action: name, Resource: b.Name, Condition: f.values}
+	if f.key != "" {
+		q.Resource = b.Name + "/" + f.key
+	}
+	if !who.anonymous {
+		q.User = who.user.String()
+	}
+	d := r.policy.Decide(&q)
+	return d, f.err
+}
+
+// besides asks for what the request does besides its operation: a Deny of the action that would do it alone holds here too.
+func (c *call) besides(f *facts) error {
+	if c.rules.policy == nil || c.key == "" {
+		return nil
+	}
+	h := c.r.Header
+	for _, also := range []struct {
+		asked bool
+		name  string
+	}{
+		{c.givesACL(), "s3:PutObjectAcl"},
+		{h["X-Amz-Tagging"] != nil, "s3:PutObjectTagging"},
+		{h["X-Amz-Object-Lock-Mode"] != nil || h["X-Amz-Object-Lock-Retain-Until-Date"] != nil, "s3:PutObjectRetention"},
+		{h["X-Amz-Object-Lock-Legal-Hold"] != nil, "s3:PutObjectLegalHold"},
+	} {
+		if !also.asked {
+			continue
+		}
+		d, err := c.rules.decide(c.who, c.bkt, also.name, f)
+		if err != nil {
+			return err
+		}
+		if d == policy.Deny {
+			return s3.ErrAccessDenied
+		}
+	}
 	return nil
+}
+
+// authorizeDeletes refuses a DeleteObjects of somebody who cannot have a right to any key: without a policy, the bucket's list is the same for all of them.
+func (c *call) authorizeDeletes() error {
+	if c.rules.policy != nil {
+		return nil
+	}
+	return c.authorizeKey("", "")
+}
+
+// authorizeKey decides about one key of DeleteObjects, which it does as DeleteObject would. It may run beside others.
+func (c *call) authorizeKey(key, version string) error {
+	f := facts{c: c, version: version, versioned: version != "", bucket: c.bkt.ID, key: key}
+	v, err := c.judge(c.rules, c.bkt, actions[opDeleteObject], &f)
+	if err == nil && v != allowed {
+		err = s3.ErrAccessDenied
+	}
+	return err
+}
+
+// authorizeSource reads the record of a copy's source bucket and decides whether the caller may read the source.
+func (c *call) authorizeSource(src *copySource, version string) error {
+	if src.bucket == c.bucket {
+		src.record = c.bkt
+	} else {
+		// Always read anew: a copy costs far more, and a deleted bucket needs no second attempt.
+		b, err := c.g.freshBucket(c.r.Context(), src.bucket)
+		if err != nil {
+			return sourceError(err)
+		}
+		src.record = b
+	}
+	src.request.Bucket = src.record.ID
+	var err error
+	if src.rules, err = c.g.rulesOf(src.record); err != nil {
+		return err
+	}
+	f := facts{c: c, version: version, versioned: src.versioned, source: true, bucket: src.record.ID, key: src.key}
+	src.verdict, err = c.judge(src.rules, src.record, actions[opGetObject], &f)
+	if err == nil && src.verdict == denied {
+		err = s3.ErrAccessDenied
+	}
+	return err
+}
+
+// checkEntry decides what the request's verdict left to the object that was found.
+func (c *call) checkEntry(e *cluster.Entry) error {
+	return checkEntry(c.verdict, c.rules, c.who, c.action().object, e)
+}
+
+func checkEntry(v verdict, r *rules, who principal, p acl.Permission, e *cluster.Entry) error {
+	if v != byObject {
+		return nil
+	}
+	if !who.anonymous && who.user == e.Owner && (p == acl.ReadACP || p == acl.WriteACP || attr(e.Attrs, cluster.AttrACL) == nil) {
+		return nil // an owner cannot shut himself out
+	}
+	list, err := objectList(e)
+	if err == nil && !list.Allows(r.caller(who), p) {
+		err = s3.ErrAccessDenied
+	}
+	return err
+}
+
+// checkUpload decides what the verdict left to the upload.
+func (c *call) checkUpload(ctx context.Context, ns cluster.NameServer, id cluster.UploadID) error {
+	if c.verdict != byUpload {
+		return nil
+	}
+	u, err := ns.GetUpload(ctx, c.bkt.ID, c.key, id)
+	if fault.KindOf(err) == fault.NoUpload || err == nil && u.Owner != c.who.user {
+		return s3.ErrAccessDenied // which uploads there are is not everybody's to know
+	}
+	return err
+}
+
+// hidden makes of the error of a missing key what the caller may know: who may not list the bucket is not told what is not in it.
+func (c *call) hidden(err error) error {
+	return c.hiddenIn(c.rules, c.bkt, err)
+}
+
+func (c *call) hiddenIn(r *rules, b *cluster.Bucket, err error) error {
+	if !errors.Is(err, s3.ErrNoSuchKey) && !errors.Is(err, s3.ErrNoSuchVersion) && !errors.Is(err, s3.ErrMethodNotAllowed) {
+		return err
+	}
+	v, jerr := c.judge(r, b, actions[opListObjects], &facts{c: c, bucket: b.ID})
+	if jerr != nil {
+		return jerr
+	}
+	if v != allowed {
+		c.errorHeaders = nil // of a delete marker
+		return s3.ErrAccessDenied
+	}
+	return err
 }

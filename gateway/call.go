@@ -25,6 +25,8 @@ type call struct {
 	bkt     *cluster.Bucket // not modified; nil for operations on the service and CreateBucket
 	fresh   bool            // bkt was read from the name server for this request
 	form    *postForm       // of POST Object
+	rules   *rules          // of bkt
+	verdict verdict         // of authorize; byObject and byUpload are for the handler to settle
 	opened  *s3.Body        // of openBody
 	small   []byte          // a verified small body, kept for a second attempt; a pooled buffer
 	release func()          // gives small back at the end of the request
@@ -53,11 +55,13 @@ func (c *call) names() (cluster.NameServer, error) {
 	return c.g.topology.NameServerFor(c.bkt.ID, c.key)
 }
 
-// owner returns a user as replies show it. Other users than the caller are not looked up: their id stands for their name.
+// owner returns a user as replies show it: the id stands for the name of one who is no more.
 func (c *call) owner(id cluster.UserID) s3.Owner {
 	o := s3.Owner{ID: id.String()}
-	if o.DisplayName = o.ID; id == c.who.user && c.who.name != "" {
+	if id == c.who.user && c.who.name != "" {
 		o.DisplayName = c.who.name
+	} else if o.DisplayName = c.g.displayName(c.r.Context(), id); o.DisplayName == "" {
+		o.DisplayName = o.ID
 	}
 	return o
 }

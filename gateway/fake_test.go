@@ -331,3 +331,21 @@ func (f fakeAccounts) Lookup(_ context.Context, key string) (s3.Credential, erro
 	}
 	return s3.Credential{}, s3.ErrInvalidAccessKeyID
 }
+
+func (f fakeAccounts) Email(_ context.Context, id cluster.UserID) (string, error) {
+	for _, c := range f {
+		if c.UserID == uint64(id) {
+			return c.Email, nil
+		}
+	}
+	return "", fault.New(fault.NotFound, "no user %s", id)
+}
+
+func (f fakeAccounts) FindEmailID(_ context.Context, email string) (cluster.UserID, error) {
+	for _, c := range f {
+		if c.Email == email && email != "" {
+			return cluster.UserID(c.UserID), nil
+		}
+	}
+	return 0, fault.New(fault.NotFound, "no user %s", email)
+}

@@ -22,9 +22,14 @@ import (
 	"ostor/internal/logkey"
 )
 
-// Accounts finds the user and secret of an access key, as an s3.Lookup says; package account has one.
+// Accounts knows the users; package account has one.
 type Accounts interface {
+	// Lookup returns the user and secret of an access key, as an s3.Lookup says.
 	Lookup(ctx context.Context, accessKey string) (s3.Credential, error)
+	// Email returns the address of a user, or fault.NotFound.
+	Email(ctx context.Context, id cluster.UserID) (string, error)
+	// FindEmailID returns the user with an address, or fault.NotFound, or fault.Invalid for what is no address.
+	FindEmailID(ctx context.Context, email string) (cluster.UserID, error)
 }
 
 // Limits bound what clients can make a gateway do at once.
@@ -60,6 +65,7 @@ const (
 // data moves, and leaves it to the server to set them anew for the next request: [Serve] does.
 type Gateway struct {
 	topology  cluster.Topology
+	accounts  Accounts
 	lookup    s3.Lookup
 	verifier  *sigv4.Verifier
 	domains   []string // lower case, longest first
@@ -71,6 +77,8 @@ type Gateway struct {
 	router    *mux.Router
 	serviceID cluster.ServiceID
 	buckets   bucketCache
+	rules     rulesCache
+	names     userNames
 
 	noDefaultCORS bool
 
@@ -90,7 +98,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, fault.New(fault.Invalid, "gateway: Topology and Accounts are required")
 	}
 	g := &Gateway{
-		topology: o.Topology, lookup: o.Accounts.Lookup, region: o.Region, clock: o.Clock, log: o.Logger, accessLog: o.AccessLog, serviceID: o.ServiceID,
+		topology: o.Topology, accounts: o.Accounts, lookup: o.Accounts.Lookup, region: o.Region, clock: o.Clock, log: o.Logger, accessLog: o.AccessLog, serviceID: o.ServiceID,
 		noDefaultCORS: o.NoDefaultCORS,
 		requestBase:   rand.Uint64(), slots: int64(o.Limits.Requests),
 	}

@@ -31,7 +31,6 @@ const (
 // refusedHeaders ask a write for what this server does not have. Taking them silently would store an object without the lock, tags or encryption that its
 // writer believes it has.
 var refusedHeaders = set(
-	"X-Amz-Grant-Full-Control", "X-Amz-Grant-Read", "X-Amz-Grant-Read-Acp", "X-Amz-Grant-Write", "X-Amz-Grant-Write-Acp",
 	"X-Amz-Object-Lock-Legal-Hold", "X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Retain-Until-Date",
 	"X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "X-Amz-Server-Side-Encryption-Bucket-Key-Enabled",
 	"X-Amz-Server-Side-Encryption-Context", "X-Amz-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Server-Side-Encryption-Customer-Key",
@@ -63,6 +62,7 @@ type metadata struct {
 	headers []cluster.Header    // sorted by name
 	user    []cluster.Header    // sorted by name
 	attrs   []cluster.Attribute // tags and what else the request gives; sorted by id
+	owner   cluster.UserID
 }
 
 // writeMetadata reads the metadata of a PUT, copy or multipart upload, and refuses what is not implemented.
@@ -78,10 +78,6 @@ func (c *call) writeMetadata() (metadata, error) {
 		}
 	}
 	if amz {
-		// Bucket owner and object owner are the same here, and nobody else has access: both mean what is done anyway.
-		if acl := c.header("X-Amz-Acl"); acl != "" && acl != "private" && acl != "bucket-owner-full-control" {
-			return m, notImplemented("The canned ACL " + acl)
-		}
 		if class := c.header("X-Amz-Storage-Class"); class != "" && class != "STANDARD" {
 			return m, s3.ErrInvalidStorageClass
 		}
@@ -96,6 +92,13 @@ func (c *call) writeMetadata() (metadata, error) {
 		if tags != nil {
 			m.attrs = withAttr(m.attrs, cluster.AttrTags, tags)
 		}
+	}
+	owner, list, err := c.newObject()
+	if err != nil {
+		return m, err
+	}
+	if m.owner = owner; list != nil {
+		m.attrs = withAttr(m.attrs, cluster.AttrACL, list)
 	}
 	for i := range systemHeaders {
 		v := c.header(systemHeaders[i].canonical)

@@ -92,13 +92,17 @@ func (g *Gateway) createBucket(c *call) error {
 	if err != nil {
 		return err
 	}
+	attrs, err := c.newBucketAttrs()
+	if err != nil {
+		return err
+	}
 	ns, err := g.topology.NameServerOfBucket(c.bucket)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := committing(c.r.Context())
 	defer cancel()
-	b := cluster.Bucket{Name: c.bucket, ID: cluster.BucketID(cluster.RandomID()), Owner: c.who.user, Created: g.clock().UTC().Truncate(time.Millisecond), Location: location}
+	b := cluster.Bucket{Name: c.bucket, ID: cluster.BucketID(cluster.RandomID()), Owner: c.who.user, Created: g.clock().UTC().Truncate(time.Millisecond), Location: location, Attrs: attrs}
 	existing, err := ns.CreateBucket(ctx, b)
 	switch {
 	case fault.KindOf(err) == fault.Exists && existing.Owner != c.who.user:
@@ -116,14 +120,8 @@ func (g *Gateway) createBucket(c *call) error {
 
 // locationConstraint reads the body of CreateBucket and returns the bucket's location.
 func (g *Gateway) locationConstraint(c *call) (string, error) {
-	if acl := c.header("X-Amz-Acl"); acl != "" && acl != "private" {
-		return "", notImplemented("The canned ACL " + acl)
-	}
 	if c.header("X-Amz-Bucket-Object-Lock-Enabled") == "true" {
 		return "", notImplemented("Object lock")
-	}
-	if o := c.header("X-Amz-Object-Ownership"); o != "" && o != "BucketOwnerEnforced" {
-		return "", notImplemented("The object ownership " + o)
 	}
 	body, err := c.wholeBody(maxSmallXML)
 	if err != nil || len(body) == 0 {
@@ -171,11 +169,6 @@ func (g *Gateway) getBucketVersioning(c *call) error {
 		status = "Suspended"
 	}
 	return c.replyXML(func(x *s3.XML) { s3.WriteVersioning(x, status) })
-}
-
-// getBucketACL answers GetBucketAcl: a bucket is its owner's alone.
-func (g *Gateway) getBucketACL(c *call) error {
-	return c.replyXML(func(x *s3.XML) { s3.WriteOwnerACL(x, c.owner(c.bkt.Owner)) })
 }
 
 // deleteBucket answers DeleteBucket: seal the bucket on every name server, so that no write can slip in behind the check that it is empty, and then remove its

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ostor/gateway/acl"
 	"ostor/gateway/s3"
 	"ostor/internal/cluster"
 	"ostor/internal/fault"
@@ -19,6 +20,8 @@ type copySource struct {
 	versioned bool
 	request   cluster.LookupRequest
 	record    *cluster.Bucket
+	rules     *rules  // of record
+	verdict   verdict // of authorizeSource
 }
 
 // copyObject answers CopyObject (API reference): the bytes are read, verified and written again as a new object, which is then named as by PutObject.
@@ -75,7 +78,7 @@ func (g *Gateway) copyObject(c *call) error {
 	if err != nil {
 		return err
 	}
-	e := cluster.Entry{Key: c.key, Modified: g.modified(), Owner: c.who.user, Size: from.Size, ETag: done.etag, Content: done.link, Checksum: done.checksum,
+	e := cluster.Entry{Key: c.key, Modified: g.modified(), Owner: m.owner, Size: from.Size, ETag: done.etag, Content: done.link, Checksum: done.checksum,
 		Headers: from.Headers, UserMeta: from.UserMeta, Attrs: m.attrs}
 	if replace {
 		e.Headers, e.UserMeta = m.headers, m.user
@@ -144,23 +147,7 @@ func (c *call) copySource() (*copySource, error) {
 			return nil, err
 		}
 	}
-	return src, c.authorizeSource(src)
-}
-
-// authorizeSource reads the record of the source's bucket and checks that the caller may read there.
-func (c *call) authorizeSource(src *copySource) error {
-	if src.bucket == c.bucket {
-		src.record = c.bkt
-	} else {
-		// Always read anew: a copy costs far more, and a deleted bucket needs no second attempt.
-		b, err := c.g.freshBucket(c.r.Context(), src.bucket)
-		if err != nil {
-			return sourceError(err)
-		}
-		src.record = b
-	}
-	src.request.Bucket = src.record.ID
-	return allow(c.who, opGetObject, src.record)
+	return src, c.authorizeSource(src, version)
 }
 
 // sourceError makes of fault.NoBucket the error of the source's bucket: it says nothing about that of the request.
@@ -180,13 +167,16 @@ func (g *Gateway) withSource(ctx context.Context, c *call, src *copySource, use 
 	for try := 1; ; try++ {
 		e, err := ns.Lookup(ctx, src.request)
 		if err != nil {
-			return sourceError(missingKey(err, src.versioned))
+			return c.hiddenIn(src.rules, src.record, sourceError(missingKey(err, src.versioned)))
 		}
 		if e.DeleteMarker {
 			if src.versioned {
 				return invalidRequest("The source of a copy request may not specifically refer to a delete marker by version id.")
 			}
-			return s3.ErrNoSuchKey
+			return c.hiddenIn(src.rules, src.record, s3.ErrNoSuchKey)
+		}
+		if err := checkEntry(src.verdict, src.rules, c.who, acl.Read, &e); err != nil {
+			return err
 		}
 		cond := s3.ParseCopyConditions(c.r.Header)
 		if err := cond.EvaluateCopy(e.ETag, e.Modified); err != nil {

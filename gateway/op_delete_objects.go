@@ -68,6 +68,9 @@ func (g *Gateway) deleteOne(c *call, o *s3.DeleteObject) s3.DeletedObject {
 	if err := s3.CheckKey(o.Key); err != nil {
 		return fail(err)
 	}
+	if err := c.authorizeKey(o.Key, o.VersionID); err != nil {
+		return fail(err)
+	}
 	r := g.deleteRequest(c, o.Key)
 	if o.VersionID != "" {
 		if err := parseVersion(o.VersionID, &r.LookupRequest); err != nil {

@@ -35,10 +35,13 @@ func (g *Gateway) getObject(c *call) error {
 	for try := 1; ; try++ {
 		e, err := ns.Lookup(ctx, r)
 		if err != nil {
-			return missingKey(err, versioned)
+			return c.hidden(missingKey(err, versioned))
 		}
 		if e.DeleteMarker {
-			return c.deleteMarker(&e, versioned)
+			return c.hidden(c.deleteMarker(&e, versioned))
+		}
+		if err := c.checkEntry(&e); err != nil {
+			return err
 		}
 		err = g.sendObject(ctx, c, &e)
 		if err == nil || c.w.begun() || fault.KindOf(err) != fault.NotFound || try == readTries {

@@ -27,7 +27,7 @@ func (g *Gateway) createMultipartUpload(c *call) error {
 		return err
 	}
 	u := cluster.Upload{ID: cluster.NewUploadID(), Key: c.key, Initiated: g.modified(), Owner: c.who.user,
-		Template: cluster.Entry{Key: c.key, Owner: c.who.user, Headers: m.headers, UserMeta: m.user, Attrs: m.attrs, Checksum: sum}}
+		Template: cluster.Entry{Key: c.key, Owner: m.owner, Headers: m.headers, UserMeta: m.user, Attrs: m.attrs, Checksum: sum}}
 	if err := ns.CreateUpload(c.r.Context(), c.bkt.ID, u); err != nil {
 		return err
 	}
@@ -178,6 +178,9 @@ func (g *Gateway) abortMultipartUpload(c *call) error {
 	}
 	ctx, cancel := committing(c.r.Context())
 	defer cancel()
+	if err := c.checkUpload(ctx, ns, id); err != nil {
+		return err
+	}
 	if err := ns.AbortUpload(ctx, c.bkt.ID, c.key, id); err != nil {
 		return err
 	}
@@ -209,6 +212,9 @@ func (g *Gateway) listParts(c *call) error {
 		return err
 	}
 	ctx := c.r.Context()
+	if err := c.checkUpload(ctx, ns, id); err != nil {
+		return err
+	}
 	u, err := ns.GetUpload(ctx, c.bkt.ID, c.key, id)
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"ostor/gateway/s3"
 	"ostor/internal/cluster"
 )
 
@@ -20,20 +19,10 @@ func (c *call) lookupVersion() (cluster.Entry, error) {
 	}
 	e, err := ns.Lookup(c.r.Context(), r)
 	if err != nil {
-		return e, missingKey(err, versioned)
+		return e, c.hidden(missingKey(err, versioned))
 	}
 	if e.DeleteMarker {
-		return e, c.deleteMarker(&e, versioned)
+		return e, c.hidden(c.deleteMarker(&e, versioned))
 	}
-	return e, nil
-}
-
-// getObjectACL answers GetObjectAcl: an object is its owner's alone.
-func (g *Gateway) getObjectACL(c *call) error {
-	e, err := c.lookupVersion()
-	if err != nil {
-		return err
-	}
-	c.versionHeader(&e)
-	return c.replyXML(func(x *s3.XML) { s3.WriteOwnerACL(x, c.owner(e.Owner)) })
+	return e, c.checkEntry(&e)
 }

@@ -49,7 +49,7 @@ func (g *Gateway) createObject(c *call) (cluster.Entry, error) {
 		return cluster.Entry{}, err
 	}
 	e := cluster.Entry{
-		Key: c.key, Modified: g.modified(), Owner: c.who.user, Size: body.Size(), ETag: body.ETag(), Content: link,
+		Key: c.key, Modified: g.modified(), Owner: m.owner, Size: body.Size(), ETag: body.ETag(), Content: link,
 		Headers: m.headers, UserMeta: m.user, Attrs: m.attrs, Checksum: storedChecksum(body.Checksum()),
 	}
 	return g.createEntry(ctx, to, cluster.CreateEntryRequest{Bucket: c.bkt.ID, Versioning: c.bkt.Versioning, Entry: e, Condition: cond})

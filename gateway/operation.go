@@ -50,6 +50,18 @@ const (
 	opPutBucketCORS
 	opDeleteBucketCORS
 	opPostObject
+	opPutBucketACL
+	opPutObjectACL
+	opGetBucketPolicy
+	opPutBucketPolicy
+	opDeleteBucketPolicy
+	opGetBucketPolicyStatus
+	opGetOwnershipControls
+	opPutOwnershipControls
+	opDeleteOwnershipControls
+	opGetPublicAccessBlock
+	opPutPublicAccessBlock
+	opDeletePublicAccessBlock
 	opCount
 
 	// opNotImplemented stands in the tables for an operation of S3 that this server does not have: 501, never silently something else.
@@ -97,6 +109,18 @@ var operationNames = [opCount]string{
 	opPutBucketCORS:           "PutBucketCors",
 	opDeleteBucketCORS:        "DeleteBucketCors",
 	opPostObject:              "PostObject",
+	opPutBucketACL:            "PutBucketAcl",
+	opPutObjectACL:            "PutObjectAcl",
+	opGetBucketPolicy:         "GetBucketPolicy",
+	opPutBucketPolicy:         "PutBucketPolicy",
+	opDeleteBucketPolicy:      "DeleteBucketPolicy",
+	opGetBucketPolicyStatus:   "GetBucketPolicyStatus",
+	opGetOwnershipControls:    "GetBucketOwnershipControls",
+	opPutOwnershipControls:    "PutBucketOwnershipControls",
+	opDeleteOwnershipControls: "DeleteBucketOwnershipControls",
+	opGetPublicAccessBlock:    "GetPublicAccessBlock",
+	opPutPublicAccessBlock:    "PutPublicAccessBlock",
+	opDeletePublicAccessBlock: "DeletePublicAccessBlock",
 }
 
 func (o operation) String() string {
@@ -135,7 +159,7 @@ var (
 		"":           {get: opListObjects, head: opHeadBucket, put: opCreateBucket, post: opPostObject, delete: opDeleteBucket},
 		"location":   {get: opGetBucketLocation},
 		"versioning": {get: opGetBucketVersioning, put: opPutBucketVersioning},
-		"acl":        {get: opGetBucketACL, put: no},
+		"acl":        {get: opGetBucketACL, put: opPutBucketACL},
 		"uploads":    {get: opListMultipartUploads},
 		"versions":   {get: opListObjectVersions},
 		"tagging":    {get: opGetBucketTagging, put: opPutBucketTagging, delete: opDeleteBucketTagging},
@@ -157,10 +181,10 @@ var (
 		"metrics":                {get: no, put: no, delete: no},
 		"notification":           {get: no, put: no},
 		"object-lock":            {get: no, put: no},
-		"ownershipControls":      {get: no, put: no, delete: no},
-		"policy":                 {get: no, put: no, delete: no},
-		"policyStatus":           {get: no},
-		"publicAccessBlock":      {get: no, put: no, delete: no},
+		"ownershipControls":      {get: opGetOwnershipControls, put: opPutOwnershipControls, delete: opDeleteOwnershipControls},
+		"policy":                 {get: opGetBucketPolicy, put: opPutBucketPolicy, delete: opDeleteBucketPolicy},
+		"policyStatus":           {get: opGetBucketPolicyStatus},
+		"publicAccessBlock":      {get: opGetPublicAccessBlock, put: opPutPublicAccessBlock, delete: opDeletePublicAccessBlock},
 		"replication":            {get: no, put: no, delete: no},
 		"requestPayment":         {get: opGetBucketRequestPayment, put: opPutBucketRequestPayment},
 		"session":                {get: no},
@@ -169,7 +193,7 @@ var (
 
 	objectVerbs = map[string]verbs{
 		"":         {get: opGetObject, head: opHeadObject, put: opPutObject, delete: opDeleteObject},
-		"acl":      {get: opGetObjectACL, put: no},
+		"acl":      {get: opGetObjectACL, put: opPutObjectACL},
 		"uploads":  {post: opCreateMultipartUpload},
 		"uploadId": {get: opListParts, put: opUploadPart, post: opCompleteMultipartUpload, delete: opAbortMultipartUpload},
 

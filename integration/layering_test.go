@@ -38,8 +38,8 @@ var arrows = map[string]string{
 	"gateway/s3":                   "",
 	"gateway/sigv4":                "gateway/s3",
 	"gateway/sigv2":                "gateway/s3",
-	"gateway/policy":               "", // pure functions
-	"gateway/acl":                  "", // pure functions
+	"gateway/policy":               "",                                           // pure functions
+	"gateway/acl":                  "",                                           // pure functions
 	"gateway/account":              "gateway/s3 fsbackend internal/cluster base", // gateway/s3: it is the s3.Lookup of the verifiers; fsbackend: the cluster key's file
 	"integration/...":              "all",
 	"integration":                  "all",

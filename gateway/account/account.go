@@ -101,6 +101,15 @@ func (a *Accounts) Get(ctx context.Context, id cluster.UserID) (User, error) {
 	return a.show(u)
 }
 
+// Email returns the address of a user, or fault.NotFound. No secret is opened.
+func (a *Accounts) Email(ctx context.Context, id cluster.UserID) (string, error) {
+	u, _, err := a.read(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	return u.email, nil
+}
+
 // FindEmail returns the user with an e-mail address, whatever the case of its ASCII letters, or fault.NotFound.
 func (a *Accounts) FindEmail(ctx context.Context, email string) (User, error) {
 	id, err := a.FindEmailID(ctx, email)

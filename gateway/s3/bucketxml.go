@@ -60,19 +60,3 @@ func WriteVersioning(x *XML, status string) {
 	x.Optional("Status", status)
 	x.Close("VersioningConfiguration")
 }
-
-// WriteOwnerACL writes the access control policy of a bucket or object that only its owner may use: one grant of FULL_CONTROL.
-func WriteOwnerACL(x *XML, o Owner) {
-	x.Begin("AccessControlPolicy")
-	x.Owner("Owner", o)
-	x.Open("AccessControlList")
-	x.Open("Grant")
-	x.b = append(x.b, `<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">`...)
-	x.Text("ID", o.ID)
-	x.Text("DisplayName", o.DisplayName)
-	x.Close("Grantee")
-	x.Text("Permission", "FULL_CONTROL")
-	x.Close("Grant")
-	x.Close("AccessControlList")
-	x.Close("AccessControlPolicy")
-}

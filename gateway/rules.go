@@ -1,0 +1,151 @@
+package gateway
+
+import (
+	"fmt"
+	"sync"
+
+	"ostor/gateway/acl"
+	"ostor/gateway/policy"
+	"ostor/internal/cluster"
+	"ostor/internal/fault"
+)
+
+// rules is what a bucket's record says about who may do what: decoded, and not modified.
+type rules struct {
+	list      acl.ACL // of the bucket; nil: private
+	policy    *policy.Policy
+	public    bool // the policy gives something to everybody
+	ownership ownership
+	block     publicBlock
+}
+
+// ownership says who owns objects that others than the bucket's owner write (S3 User Guide, "Controlling ownership of objects"). The numbers are stored: append only.
+type ownership uint8
+
+const (
+	objectWriter         ownership = 0 // also of a bucket without ownership controls
+	bucketOwnerPreferred ownership = 1
+	bucketOwnerEnforced  ownership = 2 // and access control lists have no meaning
+)
+
+var ownershipNames = [...]string{"ObjectWriter", "BucketOwnerPreferred", "BucketOwnerEnforced"}
+
+func (o ownership) String() string { return ownershipNames[o] }
+
+// publicBlock is a set of the four settings of a public access block. The bits are stored: append only.
+type publicBlock uint8
+
+const (
+	blockPublicACLs       publicBlock = 1 << iota // refuse to set public lists
+	ignorePublicACLs                              // public grants give nothing
+	blockPublicPolicy                             // refuse to set a public policy
+	restrictPublicBuckets                         // a public policy lets in nobody but the owner
+	publicBlockEnd
+)
+
+var noRules rules
+
+// rulesCache keeps decoded rules of buckets that have any, by bucket; an entry is of one epoch of the record. It is bounded, and begun anew when it is full.
+type rulesCache struct {
+	mu sync.RWMutex
+	m  map[cluster.BucketID]cachedRules
+}
+
+type cachedRules struct {
+	epoch cluster.Epoch
+	r     *rules
+}
+
+const maxCachedRules = 1000
+
+// rulesOf returns a bucket's rules. Damage is fault.Corrupt: what cannot be read lets nobody in.
+func (g *Gateway) rulesOf(b *cluster.Bucket) (*rules, error) {
+	any := false
+	for i := range b.Attrs {
+		switch b.Attrs[i].ID {
+		case cluster.AttrACL, cluster.AttrPolicy, cluster.AttrOwnership, cluster.AttrPublic:
+			any = true
+		}
+	}
+	if !any {
+		return &noRules, nil
+	}
+	g.rules.mu.RLock()
+	e, ok := g.rules.m[b.ID]
+	g.rules.mu.RUnlock()
+	if ok && e.epoch == b.Epoch {
+		return e.r, nil
+	}
+	r, err := decodeRules(b)
+	if err != nil {
+		return nil, err
+	}
+	g.rules.mu.Lock()
+	defer g.rules.mu.Unlock()
+	if g.rules.m == nil || len(g.rules.m) >= maxCachedRules {
+		g.rules.m = make(map[cluster.BucketID]cachedRules)
+	}
+	g.rules.m[b.ID] = cachedRules{b.Epoch, r}
+	return r, nil
+}
+
+func decodeRules(b *cluster.Bucket) (*rules, error) {
+	r := &rules{}
+	damaged := func(what string, err error) error {
+		return fault.Wrap(fault.Corrupt, err, "%s of bucket %s", what, b.Name)
+	}
+	for i := range b.Attrs {
+		v := b.Attrs[i].Value
+		var err error
+		switch b.Attrs[i].ID {
+		case cluster.AttrACL:
+			if r.list, err = acl.Decode(v); err != nil {
+				return nil, damaged("the access control list", err)
+			}
+		case cluster.AttrPolicy:
+			if r.policy, err = policy.Parse(v, b.Name); err != nil {
+				return nil, damaged("the policy", err)
+			}
+			r.public = r.policy.Public()
+		case cluster.AttrOwnership:
+			if len(v) != 1 || int(v[0]) >= len(ownershipNames) {
+				return nil, damaged("the ownership", fmt.Errorf("value %x", v))
+			}
+			r.ownership = ownership(v[0])
+		case cluster.AttrPublic:
+			if len(v) != 1 || publicBlock(v[0]) >= publicBlockEnd {
+				return nil, damaged("the public access block", fmt.Errorf("value %x", v))
+			}
+			r.block = publicBlock(v[0])
+		}
+	}
+	return r, nil
+}
+
+func (r *rules) has(b publicBlock) bool { return r.block&b != 0 }
+
+// listOf returns the bucket's access control list.
+func (r *rules) listOf(b *cluster.Bucket) acl.ACL {
+	if r.list == nil {
+		return acl.Private(uint64(b.Owner))
+	}
+	return r.list
+}
+
+// caller is how lists see who asks.
+func (r *rules) caller(who principal) acl.Caller {
+	return acl.Caller{User: uint64(who.user), Authenticated: !who.anonymous, PublicIgnored: r.has(ignorePublicACLs)}
+}
+
+// objectList returns an object's access control list. It returns fault.Corrupt when it cannot be read.
+func objectList(e *cluster.Entry) (acl.ACL, error) {
+	v := attr(e.Attrs, cluster.AttrACL)
+	if v == nil {
+		return acl.Private(uint64(e.Owner)), nil
+	}
+	list, err := acl.Decode(v)
+	if err != nil {
+		return nil, fault.Wrap(fault.Corrupt, err, "the access control list of an object")
+	}
+	return list, nil
+}
