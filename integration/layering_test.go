@@ -18,6 +18,7 @@ var arrows = map[string]string{
 	"internal/cluster/clustertest": "internal/cluster base", // conformance suites of the contracts
 	"internal/wire":                "internal/cluster base",
 	"internal/rpc":                 "base",
+	"internal/fsck":                "all", // verifies name servers and object servers against each other, offline
 	"internal/daemon":              "all", // puts servers together for cmd and integration
 	"fsbackend":                    "base",
 	"fsbackend/memfs":              "fsbackend base",

@@ -64,7 +64,11 @@ func (s *Server) FreeOrphans(ctx context.Context, dry bool) (r OrphanReport, err
 		if err := s.freeOrphansOf(ctx, ids, sizes, dry, &r); err != nil {
 			return r, err
 		}
-		if err := s.pause(ctx, min(orphanRest*time.Since(begun), time.Minute)); err != nil {
+		rest := min(orphanRest*time.Since(begun), time.Minute)
+		if s.opts.OrphanEvery < 0 {
+			rest = 0 // nobody else is to be spared
+		}
+		if err := s.pause(ctx, rest); err != nil {
 			return r, err
 		}
 	}

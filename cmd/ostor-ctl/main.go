@@ -14,6 +14,6 @@ func root() *cobra.Command {
 		Use:   "ostor-ctl",
 		Short: "look after the directory of a cluster",
 	}
-	cmd.AddCommand(inspectCommand())
+	cmd.AddCommand(inspectCommand(), fsckCommand())
 	return cmd
 }

@@ -144,20 +144,10 @@ func (e *Env) start(ctx context.Context, id cluster.ServiceID, want cluster.Serv
 		return nil, fault.New(fault.Invalid, "service %s is of type %s, not %s", id, id.Type(), want)
 	}
 	dir := discovery.ServiceDir(id)
-	if _, err := e.FS.Stat(dir); err != nil {
-		return nil, fault.Wrap(fault.NotFound, err, "no service %s here", id)
-	}
-	profile, err := e.Config.LeaseProfile()
+	s := &Service{ID: id, log: e.Log.With(logkey.Service, id.String())}
+	s.lease, err = e.Own(ctx, id)
 	if err != nil {
 		return nil, err
-	}
-	s := &Service{ID: id, log: e.Log.With(logkey.Service, id.String())}
-	hostname, _ := os.Hostname()
-	s.lease, err = lease.Acquire(ctx, lease.Options{FS: e.FS, Dir: dir, Host: uint64(e.Host.ID), Boot: e.Boot, Local: e.Host.Local, Profile: profile,
-		Takeover: e.Config.Takeover, Info: fmt.Sprintf("%s pid %d on %s", filepath.Base(os.Args[0]), os.Getpid(), hostname), Logger: s.log,
-		OnLost: func(err error) { e.lost(id, err) }})
-	if err != nil {
-		return nil, fmt.Errorf("service %s: %w", id, err)
 	}
 	defer func() {
 		if err != nil {
@@ -189,6 +179,26 @@ func (e *Env) start(ctx context.Context, id cluster.ServiceID, want cluster.Serv
 	}
 	s.log.Info("serving", logkey.Generation, s.lease.Generation(), logkey.Addr, s.Addr)
 	return s, nil
+}
+
+// Own takes the lease of a service. The caller opens it, and in the end releases and closes the lease.
+func (e *Env) Own(ctx context.Context, id cluster.ServiceID) (*lease.Lease, error) {
+	dir := discovery.ServiceDir(id)
+	if _, err := e.FS.Stat(dir); err != nil {
+		return nil, fault.Wrap(fault.NotFound, err, "no service %s here", id)
+	}
+	profile, err := e.Config.LeaseProfile()
+	if err != nil {
+		return nil, err
+	}
+	hostname, _ := os.Hostname()
+	l, err := lease.Acquire(ctx, lease.Options{FS: e.FS, Dir: dir, Host: uint64(e.Host.ID), Boot: e.Boot, Local: e.Host.Local, Profile: profile,
+		Takeover: e.Config.Takeover, Info: fmt.Sprintf("%s pid %d on %s", filepath.Base(os.Args[0]), os.Getpid(), hostname), Logger: e.Log.With(logkey.Service, id.String()),
+		OnLost: func(err error) { e.lost(id, err) }})
+	if err != nil {
+		return nil, fmt.Errorf("service %s: %w", id, err)
+	}
+	return l, nil
 }
 
 func (e *Env) lost(id cluster.ServiceID, err error) {
