@@ -16,6 +16,8 @@ const (
 	hurryBytes   = 1 << 20 // lazy records that need more start a commit
 	keepBufBytes = 2 << 20 // larger buffers are not kept
 	probeEvery   = 8       // plans of which one looks for more writers than were seen
+
+	minQuiet = 500 * time.Microsecond // shortest time without a new writer that ends a wait
 )
 
 // gather decides when a commit starts (docs/decisions/0003-group-commit-delay.md). Guarded by Log.mu.
@@ -46,16 +48,46 @@ func (a *gather) observe(waiters, queued int, took time.Duration) {
 	a.syncTime += (took - a.syncTime) / 8
 }
 
-// plan returns how many waiters the next commit should have and how long to wait for them at most. Now and then it asks for twice as many: writers that go round in two
-// groups, each waiting while the other commits, look like half as many, until one wait has merged them.
-func (a *gather) plan() (target int, budget time.Duration) {
+// plan returns how many waiters the next commit should have, how long to wait for them at most, and how long when none comes. Now and then it asks for twice as
+// many: writers that go round in two groups, each waiting while the other commits, look like half as many, until one wait has merged them.
+func (a *gather) plan() (target int, budget, quiet time.Duration) {
 	if a.expect < 3 {
-		return int(a.expect + 0.5), min(a.maxDelay, max(a.syncTime, 100*time.Microsecond))
+		budget = min(a.maxDelay, max(a.syncTime, 100*time.Microsecond))
+		return int(a.expect + 0.5), budget, budget
 	}
+	target = int(a.expect + 0.5)
 	if a.rounds++; a.rounds%probeEvery == 0 {
-		return int(2 * a.expect), a.maxDelay
+		target *= 2
 	}
-	return int(a.expect*0.9 + 0.5), min(a.maxDelay, max(4*a.syncTime, 500*time.Microsecond))
+	return target, a.maxDelay, max(2*a.syncTime, minQuiet)
+}
+
+// gatherLocked waits for more writers as planned: until there are as many as expected, or the time is over, or for a while none came. It gives Mu back meanwhile. It reports false when the
+// log stopped.
+func (l *Log) gatherLocked(timer *time.Timer) bool {
+	target, budget, quiet := l.gather.plan()
+	n := l.waitersLocked()
+	if target <= 1 || budget <= 0 || l.closing || n >= target {
+		return true
+	}
+	l.gather.target = target
+	defer func() { l.gather.target = 0 }()
+	l.counters.delays.Add(1)
+	last := l.opts.now() // when the newest was seen
+	for end := last.Add(budget); n < target && !l.closing; {
+		now := l.opts.now()
+		left := min(end.Sub(now), last.Add(quiet).Sub(now))
+		if left <= 0 {
+			return true
+		}
+		if !l.sleepLocked(timer, left) || l.err != nil {
+			return false
+		}
+		if m := l.waitersLocked(); m != n {
+			n, last = m, l.opts.now()
+		}
+	}
+	return true
 }
 
 // waitersLocked counts queued records that somebody waits for.
@@ -158,14 +190,8 @@ func (l *Log) nextGroup(timer *time.Timer) *group {
 			return nil
 		}
 	}
-	if target, budget := l.gather.plan(); target > 1 && budget > 0 && !l.closing && l.waitersLocked() < target {
-		l.gather.target = target
-		l.counters.delays.Add(1)
-		ok := l.sleepLocked(timer, budget)
-		l.gather.target = 0
-		if !ok || l.err != nil {
-			return nil
-		}
+	if !l.gatherLocked(timer) {
+		return nil
 	}
 	g := l.queue[0]
 	if !g.cut {

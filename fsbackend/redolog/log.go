@@ -37,7 +37,7 @@ type Options struct {
 	OnFail    func(err error)  // a write or sync failed, the log is closed for good. Called once, Mu is not held. May be nil
 	Check     func() error     // asked before a segment is reused or removed. May be nil
 	Logger    *slog.Logger     // nil = slog.Default
-	MaxDelay  time.Duration    // longest wait for more writers; 0 = 2 ms, negative = none
+	MaxDelay  time.Duration    // longest wait for more writers; 0 = 6 ms, negative = none
 	LazyDelay time.Duration    // longest time that a lazy record stays in memory; 0 = 50 ms
 	now       func() time.Time // tests
 }
@@ -53,7 +53,7 @@ func (o *Options) EnsureDefaults() {
 	}
 	o.MaxSegments = max(o.MaxSegments, 3)
 	if o.MaxDelay == 0 {
-		o.MaxDelay = 2 * time.Millisecond
+		o.MaxDelay = 6 * time.Millisecond
 	}
 	if o.LazyDelay == 0 {
 		o.LazyDelay = 50 * time.Millisecond

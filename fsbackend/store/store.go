@@ -54,7 +54,7 @@ type Options struct {
 
 	Logger *slog.Logger // nil = slog.Default
 
-	MaxDelay  time.Duration // of a group commit that waits for more writers; 0 = 2 ms, negative = none
+	MaxDelay  time.Duration // of a group commit that waits for more writers; 0 = 6 ms, negative = none
 	LazyDelay time.Duration // longest time that UpdateLazy's batches stay in memory; 0 = 50 ms
 }
 
