@@ -23,6 +23,7 @@ const (
 	formatSeal    = 1
 	formatGarbage = 1
 	formatRecord  = 1
+	formatRestore = 1
 )
 
 // Sizes and offsets of an entry's fixed part (FORMAT.md, "Entry").

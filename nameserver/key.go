@@ -17,6 +17,7 @@ const (
 	tagPart    = 'p' // bucket, key, upload, number -> part of a running upload, or of an ended one that is being collected
 	tagGarbage = 'q' // server, generation, sequence -> garbage entry
 	tagRecord  = 'r' // name -> record of the service bucket
+	tagRestore = 'R' // nothing -> mark of a restore under way
 	tagSeal    = 's' // bucket -> seal
 	tagTable   = 't' // bucket, key, table, end, index -> chunk of the parts of a completed object
 	tagUpload  = 'u' // bucket, key, upload -> running upload

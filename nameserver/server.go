@@ -130,6 +130,9 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 // load builds the hints in memory: running guards and sealed buckets, both few.
 func (s *Server) load() error {
 	return s.view(func(snap *store.Snapshot) error {
+		if err := checkRestored(snap); err != nil {
+			return err
+		}
 		err := scan(snap, []byte{tagGuard}, func(k, v []byte) error {
 			l, ok := linkOfGuardKey(k)
 			g, err := decodeGuard(v)
