@@ -21,7 +21,7 @@ func (a action) of(versioned bool) string {
 
 // actions maps every operation to what guards it (S3 User Guide, "Required permissions for Amazon S3 API operations" and "Mapping of ACL permissions and access policy permissions").
 // DeleteObjects has no action: each of its keys is a DeleteObject.
-var actions = map[operation]action{
+var actions = [opCount]action{
 	opHeadBucket:              {name: "s3:ListBucket", bucket: acl.Read},
 	opListObjects:             {name: "s3:ListBucket", bucket: acl.Read},
 	opListObjectsV2:           {name: "s3:ListBucket", bucket: acl.Read},
