@@ -140,6 +140,9 @@ func (s *Server) UpdateEntry(ctx context.Context, r cluster.UpdateEntryRequest) 
 		if e, err = decodeEntry(raw, r.Key, detailAll); err != nil {
 			return err
 		}
+		if err := cluster.CheckRetention(e.Attrs, set, fromMillis(s.now()), r.Bypass); err != nil {
+			return err
+		}
 		e.Attrs, e.Latest = mergeAttrs(e.Attrs, set), latest
 		if entryBytes(&e) > MaxEntryBytes {
 			return fault.New(fault.TooLarge, "metadata of more than %d bytes", MaxEntryBytes)
@@ -217,6 +220,9 @@ func (s *Server) DeleteEntry(ctx context.Context, r cluster.DeleteEntryRequest) 
 		}
 		if raw == nil {
 			return nil
+		}
+		if err := n.checkRemoval(raw, r.Bypass); err != nil {
+			return err
 		}
 		d = cluster.Deleted{Found: true, DeleteMarker: raw.deleteMarker(), Version: raw.version(), Null: raw.null()}
 		return n.remove(raw, latest)

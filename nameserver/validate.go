@@ -125,8 +125,10 @@ func checkMetadata(e *cluster.Entry) (err error) {
 	if entryBytes(e) > MaxEntryBytes {
 		return fault.New(fault.TooLarge, "metadata of more than %d bytes", MaxEntryBytes)
 	}
-	e.Attrs, err = sortedAttrs(e.Attrs)
-	return err
+	if e.Attrs, err = sortedAttrs(e.Attrs); err != nil {
+		return err
+	}
+	return cluster.CheckRetention(nil, e.Attrs, time.Time{}, false) // that they can be read
 }
 
 func checkCondition(c *cluster.Condition) error {

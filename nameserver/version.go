@@ -50,6 +50,9 @@ func (n *name) add(encoded []byte, null bool) (cluster.VersionID, error) {
 	switch {
 	case !n.exists:
 	case null && n.head.entry.null():
+		if err := n.checkRemoval(n.head.entry, false); err != nil {
+			return v, err
+		}
 		n.discard(n.head.entry)
 	default:
 		nullVersion = n.head.null
@@ -59,6 +62,13 @@ func (n *name) add(encoded []byte, null bool) (cluster.VersionID, error) {
 			nullVersion = old.version()
 		}
 		if null && !n.head.null.IsZero() {
+			old, _, err := n.find(n.head.null, false)
+			if err == nil && old != nil {
+				err = n.checkRemoval(old, false)
+			}
+			if err != nil {
+				return v, err
+			}
 			if _, err := n.removeNoncurrent(n.head.null); err != nil {
 				return v, err
 			}
@@ -121,6 +131,18 @@ func (n *name) remove(e rawEntry, latest bool) error {
 	n.tx.Delete(versionKey(n.bucket, n.key, next.version()))
 	n.tx.Put(n.hkey, promotedHead(next, null))
 	return nil
+}
+
+// checkRemoval returns fault.Denied for a version that object lock protects.
+func (n *name) checkRemoval(e rawEntry, bypass bool) error {
+	if e.deleteMarker() {
+		return nil
+	}
+	full, err := decodeEntry(e, "", detailAll)
+	if err != nil {
+		return err
+	}
+	return cluster.CheckRemoval(full.Attrs, fromMillis(n.s.now()), bypass)
 }
 
 func (n *name) newestNoncurrent() (rawEntry, error) {

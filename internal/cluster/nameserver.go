@@ -46,8 +46,10 @@ type NameServer interface {
 	// other version: the caller looks at DeleteMarker.
 	Lookup(ctx context.Context, r LookupRequest) (Entry, error)
 	// UpdateEntry replaces the attributes of a version that are named in r.Set (a nil value removes one), keeping everything else, its version and Modified.
+	// It returns fault.Denied when that would weaken a retention (see CheckRetention).
 	UpdateEntry(ctx context.Context, r UpdateEntryRequest) (Entry, error)
 	// DeleteEntry removes a name or adds a delete marker, as S3 does by the bucket's versioning. Deleting what is not there is no error.
+	// It returns fault.Denied for a version that a retention or a legal hold protects (see CheckRemoval).
 	DeleteEntry(ctx context.Context, r DeleteEntryRequest) (Deleted, error)
 	// List returns a page of current objects (delete markers left out) and common prefixes, in byte order of names.
 	List(ctx context.Context, r ListRequest) (ListPage, error)
@@ -135,6 +137,7 @@ type LookupRequest struct {
 	Key     string
 	Version VersionID
 	Null    bool
+	Bypass  bool // of UpdateEntry and DeleteEntry: the caller may bypass a governance retention
 }
 
 // UpdateEntryRequest: see NameServer.UpdateEntry.

@@ -38,7 +38,8 @@ type Checksum struct {
 	Value     []byte // raw digest; big endian for the CRCs, as S3 encodes it
 }
 
-// Attributes that the gateway keeps with an entry or bucket in its own encoding; name servers store them as they are. The numbers are stored: append only.
+// Attributes that the gateway keeps with an entry or bucket in its own encoding; name servers store them as they are, and
+// understand AttrRetention and AttrLegalHold (see Retention). The numbers are stored: append only.
 const (
 	AttrACL       uint16 = 1
 	AttrTags      uint16 = 2
@@ -48,6 +49,7 @@ const (
 	AttrCORS      uint16 = 6
 	AttrOwnership uint16 = 7 // of a bucket: who owns its objects
 	AttrPublic    uint16 = 8 // of a bucket: its public access block
+	AttrLock      uint16 = 9 // of a bucket: its object lock configuration
 )
 
 // Attribute is one opaque value kept with an entry or bucket.

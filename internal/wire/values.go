@@ -218,16 +218,32 @@ func readRecord(d *decoder, r *cluster.Record) {
 	r.Name, r.Value, r.Epoch = d.string(), d.bytes(), cluster.Epoch(d.u64())
 }
 
+// Bits of a lookup.
+const (
+	lookupNull   = 1
+	lookupBypass = 2
+)
+
 func appendLookup(b []byte, r *cluster.LookupRequest) []byte {
 	b = appendU64(b, uint64(r.Bucket))
 	b = appendVersion(b, r.Version)
-	b = appendBool(b, r.Null)
-	return appendString(b, r.Key)
+	var bits byte
+	if r.Null {
+		bits |= lookupNull
+	}
+	if r.Bypass {
+		bits |= lookupBypass
+	}
+	return appendString(append(b, bits), r.Key)
 }
 
 func readLookup(d *decoder, r *cluster.LookupRequest) {
 	r.Bucket = cluster.BucketID(d.u64())
 	r.Version = d.version()
-	r.Null = d.bool()
+	bits := d.u8()
+	if bits&^(lookupNull|lookupBypass) != 0 {
+		d.fail("unknown bits")
+	}
+	r.Null, r.Bypass = bits&lookupNull != 0, bits&lookupBypass != 0
 	r.Key = d.string()
 }

@@ -239,7 +239,7 @@ func testConditions(s *suite) {
 func testUpdateEntry(s *suite) {
 	old := s.create("k", cluster.VersioningEnabled)
 	cur := s.create("k", cluster.VersioningEnabled)
-	set := []cluster.Attribute{{ID: cluster.AttrPolicy, Value: []byte{}}, {ID: cluster.AttrTags, Value: nil}, {ID: cluster.AttrRetention, Value: []byte("r")}}
+	set := []cluster.Attribute{{ID: cluster.AttrPolicy, Value: []byte{}}, {ID: cluster.AttrTags, Value: nil}, {ID: cluster.AttrLegalHold, Value: cluster.EncodeLegalHold(false)}}
 	for _, want := range []cluster.Entry{old, cur} {
 		r := cluster.UpdateEntryRequest{LookupRequest: cluster.LookupRequest{Bucket: s.bucket, Key: "k", Version: want.Version}, Set: set}
 		want.Latest = want.Version == cur.Version
@@ -248,7 +248,7 @@ func testUpdateEntry(s *suite) {
 		}
 		got, err := s.ns.UpdateEntry(s.ctx, r)
 		s.no(err)
-		want.Attrs = []cluster.Attribute{want.Attrs[0], {ID: cluster.AttrRetention, Value: []byte("r")}, {ID: cluster.AttrPolicy, Value: []byte{}}}
+		want.Attrs = []cluster.Attribute{want.Attrs[0], {ID: cluster.AttrLegalHold, Value: cluster.EncodeLegalHold(false)}, {ID: cluster.AttrPolicy, Value: []byte{}}}
 		equal(s, got, want)
 		got, err = s.ns.Lookup(s.ctx, r.LookupRequest)
 		s.no(err)
