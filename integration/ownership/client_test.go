@@ -16,11 +16,10 @@ const keysPerService = 6
 // client asks the service's processes, the newest mostly, any at times, as one who does not know of a takeover would.
 func (s *service) client(ctx context.Context) {
 	w := s.w
-	window := make(chan struct{}, 12) // requests under way: some hang in a frozen process
 	for w.sleep(w.duration(unit / 2)) {
 		var serving []*process
 		for _, p := range s.living() {
-			if p.serving.Load() {
+			if p.serving.Load() && p.asked.Load() < 24 { // more would hang in a frozen one
 				serving = append(serving, p)
 			}
 		}
@@ -37,14 +36,11 @@ func (s *service) client(ctx context.Context) {
 			key = w.below(2) // hot keys; the others are read long after they were written
 		}
 		kindOfObject := [...]opKind{opPut, opPut, opPut, opErase, opGet, opGet, opGet, opGet, opGet}[w.below(9)]
-		select {
-		case window <- struct{}{}:
-		default:
-			continue
-		}
 		done := make(chan struct{})
+		p.asked.Add(1)
 		w.spawn(func() {
-			defer func() { <-window; close(done) }()
+			defer close(done)
+			defer p.asked.Add(-1)
 			if s.isObjects() {
 				s.objectRequest(ctx, p, kindOfObject)
 			} else {
@@ -93,11 +89,12 @@ func (s *service) request(ctx context.Context, p *process, kind opKind, key int)
 
 // replied notes a reply.
 func (s *service) replied(op int, kind opKind, found int64) {
+	s.mu.Lock()
+	s.replyAt = time.Now()
 	if kind != opGet {
-		s.mu.Lock()
-		s.acked = time.Now()
-		s.mu.Unlock()
+		s.acked = s.replyAt
 	}
+	s.mu.Unlock()
 	s.w.n.acked.Add(1)
 	s.w.hist.done(op, found)
 	s.checkOwners()

@@ -97,6 +97,14 @@ func (m *procFS) change(land func() error) error {
 			return errDead
 		}
 	}
+	if p.w.faulty() && p.w.chance(0.0006*p.w.wild) { // the end comes while the operation is on its way
+		p.kill("ends with an operation under way")
+		if p.w.chance(0.5) {
+			p.w.spawn(func() { p.h.crash(p.w.fault(8 * unit)) })
+		}
+		p.landLate(land)
+		return errDead
+	}
 	broken := p.w.faulty() && p.w.chance(0.0004*p.w.wild)
 	if broken && p.w.chance(0.5) {
 		return syscall.EIO

@@ -73,9 +73,13 @@ func TestOwnership(t *testing.T) {
 	}
 	first := freshSeed()
 	var sum counters
+	var gaps []time.Duration
 	began := time.Now()
-	runs := campaign(t, first, budget(6*time.Second, 5*time.Minute), "", func(seed uint64, w *world) bool {
+	runs := campaign(t, first, budget(5*time.Second, 5*time.Minute), "", func(seed uint64, w *world) bool {
 		sum.add(&w.n)
+		for _, s := range w.svcs {
+			gaps = append(gaps, s.gaps...)
+		}
 		if len(w.bad) > 0 {
 			t.Errorf("seed %d (replay with -seed %d):\n%s", seed, seed, strings.Join(w.bad, "\n"))
 			return true
@@ -83,6 +87,7 @@ func TestOwnership(t *testing.T) {
 		return false
 	})
 	hours := float64(runs) * float64(*unitsFlag+45) * unit.Seconds() / 3600
+	t.Logf("from the last reply of one owner to the service of the next: %s", percentiles(gaps))
 	t.Logf("first seed %d: %d runs, %.1f simulated hours in %.0f s: %v", first, runs, hours, time.Since(began).Seconds(), &sum)
 }
 

@@ -33,8 +33,9 @@ type process struct {
 
 	gen                         atomic.Uint64
 	acquired, serving, released atomic.Bool
-	waited                      bool // Acquire took as long as the wait
-	running                     atomic.Int64
+	waited                      bool          // Acquire took as long as the wait
+	asked                       atomic.Int64  // requests on their way, waiting or running
+	running                     atomic.Int64  // requests that it has begun
 	turn                        chan struct{} // of capacity 1: whoever may wait with the store's writer lock held
 	renewedAt                   atomic.Int64  // when the last look-up of a renewal returned; for a mutant
 	renewed                     atomic.Bool
@@ -148,6 +149,11 @@ func (p *process) live() {
 		p.s.newest.Store(p.gen.Load())
 	}
 	w.n.failovers.Add(1)
+	p.s.mu.Lock()
+	if !p.s.replyAt.IsZero() {
+		p.s.gaps = append(p.s.gaps, time.Since(p.s.replyAt))
+	}
+	p.s.mu.Unlock()
 	p.serving.Store(true)
 	w.logf("%v: serves", p)
 	p.s.checkOwners()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -46,6 +47,16 @@ func (c *counters) String() string {
 		c.ops.Load(), c.acked.Load(), c.failovers.Load(), c.inherited.Load(), c.waits.Load(), c.checkpoints.Load(), c.late.Load(), c.lateAfter.Load(), c.cuts.Load(), c.stale.Load(), c.failed.Load(), c.unchecked.Load())
 }
 
+// percentiles says how the gaps lie, in N.
+func percentiles(gaps []time.Duration) string {
+	if len(gaps) == 0 {
+		return "none"
+	}
+	slices.Sort(gaps)
+	at := func(p int) float64 { return float64(gaps[(len(gaps)-1)*p/100]) / float64(unit) }
+	return fmt.Sprintf("half within %.1fN, 90 %% within %.1fN, 99 %% within %.1fN, the longest %.1fN", at(50), at(90), at(99), at(100))
+}
+
 // world is one run.
 type world struct {
 	settings
@@ -77,7 +88,9 @@ type service struct {
 	mu      sync.Mutex
 	procs   []*process          // that live, in order of start
 	ended   map[uint64]*process // by generation
+	replyAt time.Time           // last reply
 	acked   time.Time           // last acknowledged write
+	gaps    []time.Duration     // between the last reply of one process and the service of the next
 	objects []object            // that clients know of
 }
 
