@@ -29,5 +29,5 @@
 //
 // # Locks
 //
-// No lock is held during I/O. Order: store's write lock, pools, pins shard.
+// No lock of this package is held during I/O; package pools holds one while it makes a file. Order: store's write lock, pools, pins shard.
 package objserver
