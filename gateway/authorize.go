@@ -96,18 +96,18 @@ func (c *call) authorize() error {
 		versioned = false
 	}
 	f := facts{c: c, version: version, versioned: versioned, bucket: c.bkt.ID, key: c.key}
-	c.verdict, err = c.judge(c.rules, c.bkt, a, &f)
+	c.verdict, err = c.judge(c.rules, c.bkt, a, f)
 	if err != nil {
 		return err
 	}
 	if c.verdict == denied {
 		return s3.ErrAccessDenied
 	}
-	return c.besides(&f)
+	return c.besides(f)
 }
 
 // judge decides about one action: an explicit Deny, then an Allow of the policy, then ownership, then the bucket's list. It returns an error when the facts could not be found.
-func (c *call) judge(r *rules, b *cluster.Bucket, a action, f *facts) (verdict, error) {
+func (c *call) judge(r *rules, b *cluster.Bucket, a action, f facts) (verdict, error) {
 	owner := !c.who.anonymous && c.who.user == b.Owner
 	if r.policy != nil && a.name != "" && !(owner && a.always) {
 		if c.op == opPutObjectTagging && r.policy.NeedsRequestTags() {
@@ -138,7 +138,9 @@ func (c *call) judge(r *rules, b *cluster.Bucket, a action, f *facts) (verdict, 
 }
 
 // decide asks the bucket's policy.
-func (r *rules) decide(who principal, b *cluster.Bucket, name string, f *facts) (policy.Decision, error) {
+func (r *rules) decide(who principal, b *cluster.Bucket, name string, given facts) (policy.Decision, error) {
+	f := new(facts) // here, so that a bucket without a policy costs no allocation
+	*f = given
 	q := policy.Request{Action: name, Resource: b.Name, Condition: f.values}
 	if f.key != "" {
 		q.Resource = b.Name + "/" + f.key
@@ -151,7 +153,7 @@ func (r *rules) decide(who principal, b *cluster.Bucket, name string, f *facts) 
 }
 
 // besides asks for what the request does besides its operation: a Deny of the action that would do it alone holds here too.
-func (c *call) besides(f *facts) error {
+func (c *call) besides(f facts) error {
 	if c.rules.policy == nil || c.key == "" {
 		return nil
 	}
@@ -190,7 +192,7 @@ func (c *call) authorizeDeletes() error {
 // authorizeKey decides about one key of DeleteObjects, which it does as DeleteObject would. It may run beside others.
 func (c *call) authorizeKey(key, version string) error {
 	f := facts{c: c, version: version, versioned: version != "", bucket: c.bkt.ID, key: key}
-	v, err := c.judge(c.rules, c.bkt, actions[opDeleteObject], &f)
+	v, err := c.judge(c.rules, c.bkt, actions[opDeleteObject], f)
 	if err == nil && v != allowed {
 		err = s3.ErrAccessDenied
 	}
@@ -209,13 +211,16 @@ func (c *call) authorizeSource(src *copySource, version string) error {
 		}
 		src.record = b
 	}
+	if expected := c.header("X-Amz-Source-Expected-Bucket-Owner"); expected != "" && expected != src.record.Owner.String() {
+		return s3.ErrAccessDenied
+	}
 	src.request.Bucket = src.record.ID
 	var err error
 	if src.rules, err = c.g.rulesOf(src.record); err != nil {
 		return err
 	}
 	f := facts{c: c, version: version, versioned: src.versioned, source: true, bucket: src.record.ID, key: src.key}
-	src.verdict, err = c.judge(src.rules, src.record, actions[opGetObject], &f)
+	src.verdict, err = c.judge(src.rules, src.record, actions[opGetObject], f)
 	if err == nil && src.verdict == denied {
 		err = s3.ErrAccessDenied
 	}
@@ -262,7 +267,7 @@ func (c *call) hiddenIn(r *rules, b *cluster.Bucket, err error) error {
 	if !errors.Is(err, s3.ErrNoSuchKey) && !errors.Is(err, s3.ErrNoSuchVersion) && !errors.Is(err, s3.ErrMethodNotAllowed) {
 		return err
 	}
-	v, jerr := c.judge(r, b, actions[opListObjects], &facts{c: c, bucket: b.ID})
+	v, jerr := c.judge(r, b, actions[opListObjects], facts{c: c, bucket: b.ID})
 	if jerr != nil {
 		return jerr
 	}

@@ -195,7 +195,8 @@ func TestDamagedRules(t *testing.T) {
 	s := newSite(t, 1)
 	for name, attr := range map[string]cluster.Attribute{
 		"list": {ID: cluster.AttrACL, Value: []byte{9}}, "policy": {ID: cluster.AttrPolicy, Value: []byte("{}")},
-		"ownership": {ID: cluster.AttrOwnership, Value: []byte{3}}, "block": {ID: cluster.AttrPublic, Value: []byte{byte(publicBlockEnd)}},
+		"ownership": {ID: cluster.AttrOwnership, Value: []byte{1, 3}}, "ownership of version 2": {ID: cluster.AttrOwnership, Value: []byte{2, 0}}, "short ownership": {ID: cluster.AttrOwnership, Value: []byte{1}},
+		"block": {ID: cluster.AttrPublic, Value: []byte{1, byte(publicBlockEnd)}}, "block of version 0": {ID: cluster.AttrPublic, Value: []byte{0, 1}}, "long block": {ID: cluster.AttrPublic, Value: []byte{1, 1, 1}},
 	} {
 		b := &cluster.Bucket{Name: "box", ID: 1, Owner: 2, Epoch: 1, Attrs: []cluster.Attribute{attr}}
 		if _, err := s.gateway.rulesOf(b); fault.KindOf(err) != fault.Corrupt {
@@ -208,11 +209,27 @@ func TestDamagedRules(t *testing.T) {
 	}
 }
 
+// TestSettingBytes pins the bytes of FORMAT.md.
+func TestSettingBytes(t *testing.T) {
+	t.Parallel()
+	b := &cluster.Bucket{Name: "box", ID: 1, Epoch: 1, Attrs: []cluster.Attribute{{ID: 7, Value: []byte{1, 2}}, {ID: 8, Value: []byte{1, 0b1010}}}}
+	r, err := decodeRules(b)
+	if err != nil || r.ownership != bucketOwnerEnforced || r.block != ignorePublicACLs|restrictPublicBuckets {
+		t.Fatalf("got %+v, %v", r, err)
+	}
+	if got := r.ownership.encode(); !slices.Equal(got, b.Attrs[0].Value) {
+		t.Errorf("the ownership is encoded as %x", got)
+	}
+	if got := r.block.encode(); !slices.Equal(got, b.Attrs[1].Value) {
+		t.Errorf("the block is encoded as %x", got)
+	}
+}
+
 // TestRulesCache gives the rules of the record that is asked about: another epoch is another answer.
 func TestRulesCache(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 1)
-	b := &cluster.Bucket{Name: "box", ID: 1, Owner: 2, Epoch: 1, Attrs: []cluster.Attribute{{ID: cluster.AttrOwnership, Value: []byte{1}}}}
+	b := &cluster.Bucket{Name: "box", ID: 1, Owner: 2, Epoch: 1, Attrs: []cluster.Attribute{{ID: cluster.AttrOwnership, Value: bucketOwnerPreferred.encode()}}}
 	first, err := s.gateway.rulesOf(b)
 	if err != nil || first.ownership != bucketOwnerPreferred {
 		t.Fatalf("got %v, %v", first, err)
@@ -221,7 +238,7 @@ func TestRulesCache(t *testing.T) {
 		t.Errorf("decoded again: %v", err)
 	}
 	changed := *b
-	changed.Epoch, changed.Attrs = 2, []cluster.Attribute{{ID: cluster.AttrOwnership, Value: []byte{2}}}
+	changed.Epoch, changed.Attrs = 2, []cluster.Attribute{{ID: cluster.AttrOwnership, Value: bucketOwnerEnforced.encode()}}
 	if r, err := s.gateway.rulesOf(&changed); err != nil || r.ownership != bucketOwnerEnforced {
 		t.Errorf("after a change: %v, %v", r, err)
 	}

@@ -46,7 +46,7 @@ func (g *Gateway) putOwnershipControls(c *call) error {
 		if o == bucketOwnerEnforced && !r.listOf(b).Only(uint64(b.Owner)) {
 			return s3.ErrInvalidBucketACLWithOwnership
 		}
-		b.Attrs = withAttr(b.Attrs, cluster.AttrOwnership, []byte{byte(o)})
+		b.Attrs = withAttr(b.Attrs, cluster.AttrOwnership, o.encode())
 		return nil
 	})
 	if err != nil {
@@ -85,7 +85,7 @@ func (g *Gateway) putPublicAccessBlock(c *call) error {
 			b |= setting.bit
 		}
 	}
-	return g.setBucketAttr(c, cluster.AttrPublic, []byte{byte(b)}, http.StatusOK)
+	return g.setBucketAttr(c, cluster.AttrPublic, b.encode(), http.StatusOK)
 }
 
 // deletePublicAccessBlock answers DeletePublicAccessBlock.
@@ -102,7 +102,7 @@ func (c *call) newBucketAttrs() ([]cluster.Attribute, error) {
 		if o, ok = parseOwnership(name); !ok {
 			return nil, invalidArgument("Invalid x-amz-object-ownership header: " + name)
 		}
-		attrs = withAttr(attrs, cluster.AttrOwnership, []byte{byte(o)})
+		attrs = withAttr(attrs, cluster.AttrOwnership, o.encode())
 	}
 	owner := uint64(c.who.user)
 	list, err := c.headerACL(func(name string) (acl.ACL, error) { return acl.CannedBucket(name, owner) })

@@ -43,6 +43,13 @@ const (
 	publicBlockEnd
 )
 
+// settingVersion is the first byte of the attributes that hold them: FORMAT.md.
+const settingVersion = 1
+
+func (o ownership) encode() []byte { return []byte{settingVersion, byte(o)} }
+
+func (b publicBlock) encode() []byte { return []byte{settingVersion, byte(b)} }
+
 var noRules rules
 
 // rulesCache keeps decoded rules of buckets that have any, by bucket; an entry is of one epoch of the record. It is bounded, and begun anew when it is full.
@@ -108,15 +115,15 @@ func decodeRules(b *cluster.Bucket) (*rules, error) {
 			}
 			r.public = r.policy.Public()
 		case cluster.AttrOwnership:
-			if len(v) != 1 || int(v[0]) >= len(ownershipNames) {
+			if len(v) != 2 || v[0] != settingVersion || int(v[1]) >= len(ownershipNames) {
 				return nil, damaged("the ownership", fmt.Errorf("value %x", v))
 			}
-			r.ownership = ownership(v[0])
+			r.ownership = ownership(v[1])
 		case cluster.AttrPublic:
-			if len(v) != 1 || publicBlock(v[0]) >= publicBlockEnd {
+			if len(v) != 2 || v[0] != settingVersion || publicBlock(v[1]) >= publicBlockEnd {
 				return nil, damaged("the public access block", fmt.Errorf("value %x", v))
 			}
-			r.block = publicBlock(v[0])
+			r.block = publicBlock(v[1])
 		}
 	}
 	return r, nil

@@ -105,6 +105,25 @@ func TestBucketACL(t *testing.T) {
 	}
 }
 
+// TestAnonymousWrites lets nobody write into a bucket that says so: versions, delete markers and uploads have an owner all the same.
+func TestAnonymousWrites(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, 2)
+	s.want(200, "", ask{method: "PUT", target: "/open", header: []string{"X-Amz-Acl: public-read-write"}})
+	s.want(200, "", ask{method: "PUT", target: "/open?versioning", body: "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"})
+	v := s.want(200, "", ask{method: "PUT", target: "/open/a", anonymous: true, body: "x"}).header.Get("x-amz-version-id")
+	s.want(204, "", ask{method: "DELETE", target: "/open/a", anonymous: true})
+	s.want(403, no, ask{method: "DELETE", target: "/open/a?versionId=" + v, anonymous: true}) // WRITE hides objects, it does not destroy versions
+	s.want(200, "", ask{method: "GET", target: "/open/a?versionId=" + v})
+	s.want(200, "", ask{method: "GET", target: "/open?versions", anonymous: true})
+	id := s.want(200, "", ask{method: "POST", target: "/open/m?uploads", anonymous: true}).between("UploadId")
+	s.want(200, "", ask{method: "PUT", target: "/open/m?partNumber=1&uploadId=" + id, anonymous: true, body: "x"})
+	s.want(403, no, ask{method: "GET", target: "/open/m?uploadId=" + id, anonymous: true})
+	s.want(200, "", ask{method: "GET", target: "/open?uploads", anonymous: true})
+	s.want(403, no, ask{method: "PUT", target: "/open/b", header: []string{"X-Amz-Copy-Source: open/a?versionId=" + v, "X-Amz-Source-Expected-Bucket-Owner: " + s.bob.ID.String()}})
+	s.want(204, "", ask{method: "DELETE", target: "/open/m?uploadId=" + id})
+}
+
 func aclDoc(owner string, grants ...string) string {
 	return `<AccessControlPolicy xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Owner><ID>` + owner + `</ID></Owner><AccessControlList>` + strings.Join(grants, "") + `</AccessControlList></AccessControlPolicy>`
 }
