@@ -6,7 +6,7 @@ import (
 	"runtime/debug"
 )
 
-// TuneHeap sets the collector to run rarely while the heap is small and to hold the soft limit of the configuration: a server allocates little per request, so a
+// TuneHeap sets the collector to run rarely while the heap is small (decision 0007) and to hold the soft limit of the configuration: a server allocates little per request, so a
 // heap of some tens of MiB between collections costs memory that the limit allows and saves CPU. GOGC and GOMEMLIMIT win when they are set.
 func (c *Config) TuneHeap() {
 	if os.Getenv("GOMEMLIMIT") == "" {
@@ -17,6 +17,6 @@ func (c *Config) TuneHeap() {
 		debug.SetMemoryLimit(limit)
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
+		debug.SetGCPercent(200)
 	}
 }
