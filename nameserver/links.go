@@ -86,6 +86,8 @@ func (s *Server) UnknownLinks(ctx context.Context, server cluster.ServiceID, ids
 	if len(ids) == 0 {
 		return nil, nil
 	}
+	ctx, cancel := s.untilClose(ctx)
+	defer cancel()
 	end := s.doubts.begin(server, ids)
 	unknown, err := s.unknownOf(ctx, server, ids)
 	if err != nil {
@@ -189,6 +191,8 @@ func (s *Server) FindLinks(ctx context.Context, server cluster.ServiceID, ids []
 	for _, id := range ids {
 		wanted[id] = true
 	}
+	ctx, cancel := s.untilClose(ctx)
+	defer cancel()
 	n := 0
 	err = s.view(func(snap *store.Snapshot) error {
 		for _, tag := range [...]byte{tagHead, tagVersion, tagTable, tagPart} {
@@ -259,4 +263,11 @@ func appendHolders(found []cluster.LinkHolder, tag byte, k, v []byte, server clu
 		add(parts[i].Content, cluster.VersionID{}, parts[i].Number)
 	}
 	return found, nil
+}
+
+// untilClose makes a long walk end when the server is closed, which waits for it.
+func (s *Server) untilClose(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.run, cancel)
+	return ctx, func() { stop(); cancel() }
 }

@@ -72,7 +72,8 @@ type Server struct {
 	doubts doubts
 	gc     collector
 
-	wake  chan struct{} // capacity 1: the earliest guard deadline may have changed
+	wake  chan struct{}   // capacity 1: the earliest guard deadline may have changed
+	run   context.Context // ends when Close begins
 	stop  context.CancelFunc
 	tasks sync.WaitGroup
 
@@ -120,7 +121,7 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 		return nil, fmt.Errorf("nameserver: open %s: %w", opts.Dir, err)
 	}
 	run, cancel := context.WithCancel(context.Background())
-	s.stop = cancel
+	s.run, s.stop = run, cancel
 	s.tasks.Add(2)
 	go s.expire(run)
 	go s.collect(run)
