@@ -247,7 +247,7 @@ func (f *file) Fsync(ctx context.Context, flags uint32) syscall.Errno {
 		err := sync(fd)
 		runtime.KeepAlive(f) // the descriptor is closed with its last user
 		return fs.ToErrno(err)
-	}, func() syscall.Errno { return fs.OK }, f.name)
+	}, nothing, f.name)
 }
 
 func (f *file) Allocate(ctx context.Context, off, size uint64, mode uint32) syscall.Errno {
@@ -266,7 +266,9 @@ func (f *file) Allocate(ctx context.Context, off, size uint64, mode uint32) sysc
 			return f.in.allocate(f.host.number, mode, int64(off), int64(size))
 		}
 		return f.LoopbackFile.Allocate(ctx, off, size, mode)
-	}, func() syscall.Errno { return fs.OK }, f.name)
+	}, func() func() syscall.Errno {
+		return f.late(func(in *inode) syscall.Errno { return in.allocate(f.host.number, mode, int64(off), int64(size)) })
+	}, f.name)
 }
 
 func (f *file) Setlk(ctx context.Context, owner uint64, lk *fuse.FileLock, flags uint32) syscall.Errno {

@@ -217,13 +217,10 @@ func (h *simHost) heal() int {
 	return len(held)
 }
 
-// run runs an operation that was begun with the given boot and returns nothing but its errno. late is what lands when the caller is gone, nil for nothing.
-func (h *simHost) run(ctx context.Context, boot uint64, op faultfs.Op, do, late func() syscall.Errno, names ...string) syscall.Errno {
-	var stuck func() func() syscall.Errno
-	if late != nil {
-		stuck = func() func() syscall.Errno { return func() syscall.Errno { return h.sim.land(late) } }
-	}
-	v, errno := h.enter(ctx, op, stuck, names...)
+// run runs an operation that was begun with the given boot and returns nothing but its errno. late returns what lands when the caller is gone, and
+// must use nothing that belongs to the request; nil for nothing.
+func (h *simHost) run(ctx context.Context, boot uint64, op faultfs.Op, do func() syscall.Errno, late func() func() syscall.Errno, names ...string) syscall.Errno {
+	v, errno := h.enter(ctx, op, late, names...)
 	switch {
 	case errno != fs.OK:
 		return errno
@@ -241,6 +238,14 @@ func (h *simHost) run(ctx context.Context, boot uint64, op faultfs.Op, do, late 
 		return errno
 	}
 	return v.errno
+}
+
+// nothing is what lands late of a sync: who asked for it is gone.
+func nothing() func() syscall.Errno { return func() syscall.Errno { return fs.OK } }
+
+// later is the late form of an operation that needs no preparation.
+func (s *sim) later(do func() syscall.Errno) func() func() syscall.Errno {
+	return func() func() syscall.Errno { return func() syscall.Errno { return s.land(do) } }
 }
 
 // land does what was stuck.

@@ -5,10 +5,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"ostor/fsbackend/faultfs"
 )
@@ -63,10 +65,13 @@ func (n *node) ask(ctx context.Context, op faultfs.Op, do func() syscall.Errno, 
 	return n.host.run(ctx, n.host.boot.Load(), op, do, nil, name)
 }
 
-// change runs an operation that changes names, and may land late.
-func (n *node) change(ctx context.Context, op faultfs.Op, do func() syscall.Errno, names ...string) syscall.Errno {
-	noted := func() syscall.Errno { return n.host.sim.changeNames(n.host.number, do, names...) }
-	return n.host.run(ctx, n.host.boot.Load(), op, noted, noted, names...)
+// change runs an operation that changes names. late does the same by absolute names, when the request is over; the error is of package syscall.
+func (n *node) change(ctx context.Context, op faultfs.Op, do func() syscall.Errno, late func() error, names ...string) syscall.Errno {
+	noted := func(do func() syscall.Errno) func() syscall.Errno {
+		return func() syscall.Errno { return n.host.sim.changeNames(n.host.number, do, names...) }
+	}
+	stuck := n.host.sim.later(noted(func() syscall.Errno { return fs.ToErrno(late()) }))
+	return n.host.run(ctx, n.host.boot.Load(), op, noted(do), stuck, names...)
 }
 
 // changeNames does an operation on names, tracked where the options ask for it.
@@ -137,7 +142,7 @@ func (n *node) Create(ctx context.Context, name string, flags, mode uint32, out 
 			return errnoFrom(err)
 		}, full)
 	}
-	errno = n.host.run(ctx, boot, faultfs.OpCreate, create, late, full)
+	errno = n.host.run(ctx, boot, faultfs.OpCreate, create, n.host.sim.later(late), full)
 	if errno == fs.OK && fh == nil { // a lie about a descriptor cannot be told
 		errno = create()
 	}
@@ -190,7 +195,7 @@ func (n *node) Mkdir(ctx context.Context, name string, mode uint32, out *fuse.En
 	errno = n.change(ctx, faultfs.OpMkdir, func() (errno syscall.Errno) {
 		inode, errno = n.LoopbackNode.Mkdir(ctx, name, mode, out)
 		return errno
-	}, full)
+	}, func() error { return syscall.Mkdir(n.host.sim.abs(full), mode) }, full)
 	return n.made(inode, errno, full)
 }
 
@@ -211,16 +216,20 @@ func (n *node) Mknod(ctx context.Context, name string, mode, rdev uint32, out *f
 	errno = n.change(ctx, faultfs.OpCreate, func() (errno syscall.Errno) {
 		inode, errno = n.LoopbackNode.Mknod(ctx, name, mode, rdev, out)
 		return errno
-	}, full)
+	}, func() error { return syscall.Mknod(n.host.sim.abs(full), mode, int(rdev)) }, full)
 	return n.made(inode, errno, full)
 }
 
 func (n *node) Link(ctx context.Context, to fs.InodeEmbedder, name string, out *fuse.EntryOut) (inode *fs.Inode, errno syscall.Errno) {
-	full := n.name(name)
+	target, ok := to.(*node)
+	if !ok {
+		return nil, syscall.EXDEV
+	}
+	full, from := n.name(name), target.abs()
 	errno = n.change(ctx, faultfs.OpCreate, func() (errno syscall.Errno) {
 		inode, errno = n.LoopbackNode.Link(ctx, to, name, out)
 		return errno
-	}, full)
+	}, func() error { return syscall.Link(from, n.host.sim.abs(full)) }, full)
 	if errno != fs.OK || inode == nil {
 		return nil, errno
 	}
@@ -229,10 +238,11 @@ func (n *node) Link(ctx context.Context, to fs.InodeEmbedder, name string, out *
 
 func (n *node) Symlink(ctx context.Context, to, name string, out *fuse.EntryOut) (inode *fs.Inode, errno syscall.Errno) {
 	full := n.name(name)
+	to = strings.Clone(to) // it may outlive the request
 	errno = n.change(ctx, faultfs.OpCreate, func() (errno syscall.Errno) {
 		inode, errno = n.LoopbackNode.Symlink(ctx, to, name, out)
 		return errno
-	}, full)
+	}, func() error { return syscall.Symlink(to, n.host.sim.abs(full)) }, full)
 	if errno != fs.OK || inode == nil {
 		return nil, errno
 	}
@@ -248,11 +258,15 @@ func (n *node) Unlink(ctx context.Context, name string) syscall.Errno {
 	full := n.name(name)
 	return n.change(ctx, faultfs.OpRemove, func() syscall.Errno {
 		return n.host.sim.unlinking(filepath.Join(n.host.sim.root, full), func() syscall.Errno { return n.LoopbackNode.Unlink(ctx, name) })
+	}, func() error {
+		return n.host.sim.unlinking(n.host.sim.abs(full), func() syscall.Errno { return fs.ToErrno(syscall.Unlink(n.host.sim.abs(full))) })
 	}, full)
 }
 
 func (n *node) Rmdir(ctx context.Context, name string) syscall.Errno {
-	return n.change(ctx, faultfs.OpRemove, func() syscall.Errno { return n.LoopbackNode.Rmdir(ctx, name) }, n.name(name))
+	full := n.name(name)
+	return n.change(ctx, faultfs.OpRemove, func() syscall.Errno { return n.LoopbackNode.Rmdir(ctx, name) },
+		func() error { return syscall.Rmdir(n.host.sim.abs(full)) }, full)
 }
 
 func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
@@ -263,6 +277,8 @@ func (n *node) Rename(ctx context.Context, name string, newParent fs.InodeEmbedd
 	from, full := n.name(name), to.name(newName)
 	return n.change(ctx, faultfs.OpRename, func() syscall.Errno {
 		return n.host.sim.unlinking(filepath.Join(n.host.sim.root, full), func() syscall.Errno { return n.LoopbackNode.Rename(ctx, name, to.LoopbackNode, newName, flags) })
+	}, func() error {
+		return unix.Renameat2(unix.AT_FDCWD, n.host.sim.abs(from), unix.AT_FDCWD, n.host.sim.abs(full), uint(flags))
 	}, from, full)
 }
 
@@ -290,14 +306,28 @@ func (n *node) Setattr(ctx context.Context, fh fs.FileHandle, in *fuse.SetAttrIn
 		boot = f.boot
 	}
 	size, sized := in.GetSize()
-	truncate := func() syscall.Errno { return n.truncate(fh, int64(size)) }
-	var late func() syscall.Errno
+	truncate := func(in *inode) syscall.Errno { return in.truncate(n.host.number, int64(size)) }
+	var late func() func() syscall.Errno
 	if sized {
-		late = truncate
+		late = func() func() syscall.Errno {
+			in, errno := n.inode(fh)
+			return func() syscall.Errno {
+				if errno != fs.OK {
+					return errno
+				}
+				defer in.drop()
+				return n.host.sim.land(func() syscall.Errno { return truncate(in) })
+			}
+		}
 	}
 	return n.host.run(ctx, boot, faultfs.OpTruncate, func() syscall.Errno {
 		if sized && n.host.sim.tracks() {
-			if errno := truncate(); errno != fs.OK {
+			inode, errno := n.inode(fh)
+			if errno != fs.OK {
+				return errno
+			}
+			defer inode.drop()
+			if errno := truncate(inode); errno != fs.OK {
 				return errno
 			}
 			in.Valid &^= fuse.FATTR_SIZE
@@ -306,25 +336,21 @@ func (n *node) Setattr(ctx context.Context, fh fs.FileHandle, in *fuse.SetAttrIn
 	}, late, n.name())
 }
 
-// truncate sets the length of a file, open or not.
-func (n *node) truncate(fh fs.FileHandle, size int64) syscall.Errno {
-	var fd int
-	if f, ok := fh.(*file); ok {
-		fd, _ = f.PassthroughFd()
-	} else {
-		opened, err := os.OpenFile(n.abs(), os.O_RDWR|syscall.O_NOFOLLOW, 0)
-		if err != nil {
-			return errnoFrom(err)
-		}
-		defer func() { _ = opened.Close() }()
-		fd = int(opened.Fd())
+// inode returns the shared state of the file, open or not, with a reference.
+func (n *node) inode(fh fs.FileHandle) (*inode, syscall.Errno) {
+	if f, ok := fh.(*file); ok && f.in != nil {
+		n.host.sim.mu.Lock()
+		f.in.refs++ // the handle has one, so it is alive
+		n.host.sim.mu.Unlock()
+		return f.in, fs.OK
 	}
-	in, err := n.host.sim.inode(fd)
+	opened, err := os.OpenFile(n.abs(), os.O_RDWR|syscall.O_NOFOLLOW, 0)
 	if err != nil {
-		return errnoFrom(err)
+		return nil, errnoFrom(err)
 	}
-	defer in.drop()
-	return in.truncate(n.host.number, size)
+	defer func() { _ = opened.Close() }()
+	in, err := n.host.sim.inode(int(opened.Fd()))
+	return in, errnoFrom(err)
 }
 
 func (n *node) OpendirHandle(ctx context.Context, flags uint32) (fh fs.FileHandle, fuseFlags uint32, errno syscall.Errno) {
@@ -381,5 +407,5 @@ func (d *dir) Fsyncdir(ctx context.Context, flags uint32) syscall.Errno {
 			s.names.syncDir(name)
 		}
 		return fs.OK
-	}, func() syscall.Errno { return fs.OK }, name)
+	}, nothing, name)
 }
