@@ -53,24 +53,30 @@ var actions = [opCount]action{
 	opPutPublicAccessBlock:    {name: "s3:PutBucketPublicAccessBlock"},
 	opDeletePublicAccessBlock: {name: "s3:PutBucketPublicAccessBlock"},
 
-	opGetObject:               {name: "s3:GetObject", versioned: "s3:GetObjectVersion", object: acl.Read},
-	opHeadObject:              {name: "s3:GetObject", versioned: "s3:GetObjectVersion", object: acl.Read},
-	opPutObject:               {name: "s3:PutObject", bucket: acl.Write},
-	opPostObject:              {name: "s3:PutObject", bucket: acl.Write},
-	opCopyObject:              {name: "s3:PutObject", bucket: acl.Write}, // and s3:GetObject of the source: authorizeSource
-	opDeleteObject:            {name: "s3:DeleteObject", versioned: "s3:DeleteObjectVersion", bucket: acl.Write},
-	opGetObjectACL:            {name: "s3:GetObjectAcl", versioned: "s3:GetObjectVersionAcl", object: acl.ReadACP},
-	opPutObjectACL:            {name: "s3:PutObjectAcl", versioned: "s3:PutObjectVersionAcl", object: acl.WriteACP},
-	opGetObjectAttributes:     {name: "s3:GetObjectAttributes", versioned: "s3:GetObjectVersionAttributes", object: acl.Read},
-	opGetObjectTagging:        {name: "s3:GetObjectTagging", versioned: "s3:GetObjectVersionTagging"},
-	opPutObjectTagging:        {name: "s3:PutObjectTagging", versioned: "s3:PutObjectVersionTagging"},
-	opDeleteObjectTagging:     {name: "s3:DeleteObjectTagging", versioned: "s3:DeleteObjectVersionTagging"},
-	opCreateMultipartUpload:   {name: "s3:PutObject", bucket: acl.Write},
-	opUploadPart:              {name: "s3:PutObject", bucket: acl.Write},
-	opUploadPartCopy:          {name: "s3:PutObject", bucket: acl.Write},
-	opCompleteMultipartUpload: {name: "s3:PutObject", bucket: acl.Write},
-	opAbortMultipartUpload:    {name: "s3:AbortMultipartUpload", initiator: true},
-	opListParts:               {name: "s3:ListMultipartUploadParts", initiator: true},
+	opGetObject:                  {name: "s3:GetObject", versioned: "s3:GetObjectVersion", object: acl.Read},
+	opHeadObject:                 {name: "s3:GetObject", versioned: "s3:GetObjectVersion", object: acl.Read},
+	opPutObject:                  {name: "s3:PutObject", bucket: acl.Write},
+	opPostObject:                 {name: "s3:PutObject", bucket: acl.Write},
+	opCopyObject:                 {name: "s3:PutObject", bucket: acl.Write}, // and s3:GetObject of the source: authorizeSource
+	opDeleteObject:               {name: "s3:DeleteObject", versioned: "s3:DeleteObjectVersion", bucket: acl.Write},
+	opGetObjectACL:               {name: "s3:GetObjectAcl", versioned: "s3:GetObjectVersionAcl", object: acl.ReadACP},
+	opPutObjectACL:               {name: "s3:PutObjectAcl", versioned: "s3:PutObjectVersionAcl", object: acl.WriteACP},
+	opGetObjectAttributes:        {name: "s3:GetObjectAttributes", versioned: "s3:GetObjectVersionAttributes", object: acl.Read},
+	opGetObjectTagging:           {name: "s3:GetObjectTagging", versioned: "s3:GetObjectVersionTagging"},
+	opPutObjectTagging:           {name: "s3:PutObjectTagging", versioned: "s3:PutObjectVersionTagging"},
+	opDeleteObjectTagging:        {name: "s3:DeleteObjectTagging", versioned: "s3:DeleteObjectVersionTagging"},
+	opCreateMultipartUpload:      {name: "s3:PutObject", bucket: acl.Write},
+	opUploadPart:                 {name: "s3:PutObject", bucket: acl.Write},
+	opUploadPartCopy:             {name: "s3:PutObject", bucket: acl.Write},
+	opCompleteMultipartUpload:    {name: "s3:PutObject", bucket: acl.Write},
+	opAbortMultipartUpload:       {name: "s3:AbortMultipartUpload", initiator: true},
+	opGetObjectLockConfiguration: {name: "s3:GetBucketObjectLockConfiguration"},
+	opPutObjectLockConfiguration: {name: "s3:PutBucketObjectLockConfiguration"},
+	opGetObjectRetention:         {name: "s3:GetObjectRetention"},
+	opPutObjectRetention:         {name: "s3:PutObjectRetention"},
+	opGetObjectLegalHold:         {name: "s3:GetObjectLegalHold"},
+	opPutObjectLegalHold:         {name: "s3:PutObjectLegalHold"},
+	opListParts:                  {name: "s3:ListMultipartUploadParts", initiator: true},
 }
 
 // get, put and delete of what this server does not have: a caller who may do it hears NotImplemented, anybody else AccessDenied.
@@ -86,16 +92,13 @@ var absentBucketActions = map[string]absentActions{
 	"logging":             {get: "s3:GetBucketLogging", put: "s3:PutBucketLogging"},
 	"metrics":             {get: "s3:GetMetricsConfiguration", put: "s3:PutMetricsConfiguration", delete: "s3:PutMetricsConfiguration"},
 	"notification":        {get: "s3:GetBucketNotification", put: "s3:PutBucketNotification"},
-	"object-lock":         {get: "s3:GetBucketObjectLockConfiguration", put: "s3:PutBucketObjectLockConfiguration"},
 	"replication":         {get: "s3:GetReplicationConfiguration", put: "s3:PutReplicationConfiguration", delete: "s3:PutReplicationConfiguration"},
 	"website":             {get: "s3:GetBucketWebsite", put: "s3:PutBucketWebsite", delete: "s3:DeleteBucketWebsite"},
 }
 
 var absentObjectActions = map[string]absentActions{
-	"legal-hold": {get: "s3:GetObjectLegalHold", put: "s3:PutObjectLegalHold"},
-	"restore":    {put: "s3:RestoreObject"}, // a POST
-	"retention":  {get: "s3:GetObjectRetention", put: "s3:PutObjectRetention"},
-	"torrent":    {get: "s3:GetObjectTorrent"},
+	"restore": {put: "s3:RestoreObject"}, // a POST
+	"torrent": {get: "s3:GetObjectTorrent"},
 }
 
 // action returns what guards the request's operation.

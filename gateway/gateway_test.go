@@ -88,7 +88,7 @@ func TestNothingSilently(t *testing.T) {
 	if got := s.want(200, "", ask{method: "GET", target: "/box/key"}); got.body != "x" {
 		t.Errorf("the object is now %q", got.body)
 	}
-	for _, h := range []string{"X-Amz-Server-Side-Encryption: AES256", "X-Amz-Object-Lock-Mode: GOVERNANCE", "X-Amz-Acl: aws-exec-read", "X-Amz-Website-Redirect-Location: /x"} {
+	for _, h := range []string{"X-Amz-Server-Side-Encryption: AES256", "X-Amz-Acl: aws-exec-read", "X-Amz-Website-Redirect-Location: /x"} {
 		s.want(501, "NotImplemented", ask{method: "PUT", target: "/box/other", body: "x", header: []string{h}})
 	}
 	s.want(400, "InvalidStorageClass", ask{method: "PUT", target: "/box/other", body: "x", header: []string{"X-Amz-Storage-Class: GLACIER"}})

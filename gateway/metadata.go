@@ -31,7 +31,6 @@ const (
 // refusedHeaders ask a write for what this server does not have. Taking them silently would store an object without the lock, tags or encryption that its
 // writer believes it has.
 var refusedHeaders = set(
-	"X-Amz-Object-Lock-Legal-Hold", "X-Amz-Object-Lock-Mode", "X-Amz-Object-Lock-Retain-Until-Date",
 	"X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "X-Amz-Server-Side-Encryption-Bucket-Key-Enabled",
 	"X-Amz-Server-Side-Encryption-Context", "X-Amz-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Server-Side-Encryption-Customer-Key",
 	"X-Amz-Server-Side-Encryption-Customer-Key-Md5", "X-Amz-Website-Redirect-Location", "X-Amz-Write-Offset-Bytes",
@@ -95,6 +94,9 @@ func (c *call) writeMetadata() (metadata, error) {
 	}
 	owner, list, err := c.newObject()
 	if err != nil {
+		return m, err
+	}
+	if m.attrs, err = c.newLocks(m.attrs); err != nil {
 		return m, err
 	}
 	if m.owner = owner; list != nil {

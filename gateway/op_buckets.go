@@ -103,6 +103,9 @@ func (g *Gateway) createBucket(c *call) error {
 	ctx, cancel := committing(c.r.Context())
 	defer cancel()
 	b := cluster.Bucket{Name: c.bucket, ID: cluster.BucketID(cluster.RandomID()), Owner: c.who.user, Created: g.clock().UTC().Truncate(time.Millisecond), Location: location, Attrs: attrs}
+	if strings.EqualFold(c.header("X-Amz-Bucket-Object-Lock-Enabled"), "true") {
+		b.Versioning, b.Attrs = cluster.VersioningEnabled, withAttr(b.Attrs, cluster.AttrLock, encodeBucketLock(nil))
+	}
 	existing, err := ns.CreateBucket(ctx, b)
 	switch {
 	case fault.KindOf(err) == fault.Exists && existing.Owner != c.who.user:
@@ -120,9 +123,6 @@ func (g *Gateway) createBucket(c *call) error {
 
 // locationConstraint reads the body of CreateBucket and returns the bucket's location.
 func (g *Gateway) locationConstraint(c *call) (string, error) {
-	if c.header("X-Amz-Bucket-Object-Lock-Enabled") == "true" {
-		return "", notImplemented("Object lock")
-	}
 	body, err := c.wholeBody(maxSmallXML)
 	if err != nil || len(body) == 0 {
 		return g.region, err

@@ -23,6 +23,10 @@ func (g *Gateway) deleteObject(c *call) error {
 			return err
 		}
 	}
+	var err error
+	if r.Bypass, err = c.bypasses(c.key, c.query.get("versionId")); err != nil {
+		return err
+	}
 	if err := c.deleteCondition(&r.Condition); err != nil {
 		return err
 	}

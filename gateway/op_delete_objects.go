@@ -77,6 +77,10 @@ func (g *Gateway) deleteOne(c *call, o *s3.DeleteObject) s3.DeletedObject {
 			return fail(s3.ErrNoSuchVersion)
 		}
 	}
+	var err error
+	if r.Bypass, err = c.bypasses(o.Key, o.VersionID); err != nil {
+		return fail(err)
+	}
 	if err := bulkCondition(o, &r.Condition); err != nil {
 		return fail(err)
 	}

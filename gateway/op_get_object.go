@@ -85,6 +85,9 @@ func (g *Gateway) sendObject(ctx context.Context, c *call, e *cluster.Entry) err
 	if err := c.taggingHeader(e); err != nil {
 		return err
 	}
+	if err := c.lockHeaders(e); err != nil {
+		return err
+	}
 	if err := c.responseOverrides(); err != nil {
 		return err
 	}

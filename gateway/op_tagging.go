@@ -63,6 +63,9 @@ func (g *Gateway) updateEntry(c *call, set ...cluster.Attribute) (cluster.Entry,
 	if err != nil {
 		return cluster.Entry{}, err
 	}
+	if r.Bypass, err = c.bypasses(c.key, c.query.get("versionId")); err != nil {
+		return cluster.Entry{}, err
+	}
 	ns, err := c.names()
 	if err != nil {
 		return cluster.Entry{}, err

@@ -31,6 +31,9 @@ func (g *Gateway) putBucketVersioning(c *call) error {
 		state = cluster.VersioningSuspended
 	}
 	err := g.updateBucket(c, func(b *cluster.Bucket) error {
+		if state != cluster.VersioningEnabled && attr(b.Attrs, cluster.AttrLock) != nil {
+			return s3.ErrInvalidBucketState.With("An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.")
+		}
 		b.Versioning = state
 		return nil
 	})

@@ -83,7 +83,6 @@ func TestBuckets(t *testing.T) {
 		{ask: ask{method: "PUT", target: "/three", body: "<CreateBucketConfiguration><LocationConstraint>mars</LocationConstraint></CreateBucketConfiguration>"}, status: 400, code: "InvalidLocationConstraint"},
 		{ask: ask{method: "PUT", target: "/three", body: "<CreateBucketConfiguration>"}, status: 400, code: "MalformedXML"},
 		{ask: ask{method: "PUT", target: "/three", header: []string{"X-Amz-Acl: aws-exec-read"}}, status: 501, code: "NotImplemented"},
-		{ask: ask{method: "PUT", target: "/three", header: []string{"X-Amz-Bucket-Object-Lock-Enabled: true"}}, status: 501, code: "NotImplemented"},
 		{ask: ask{method: "PUT", target: "/x"}, status: 400, code: "InvalidBucketName"},
 		{ask: ask{method: "PUT", target: "/Upper"}, status: 400, code: "InvalidBucketName"},
 		{ask: ask{method: "PUT", target: "/1.2.3.4"}, status: 400, code: "InvalidBucketName"},
