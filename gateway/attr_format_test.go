@@ -51,3 +51,21 @@ func TestCORSFormat(t *testing.T) {
 		}
 	}
 }
+
+// TestBucketLockFormat pins the bytes.
+func TestBucketLockFormat(t *testing.T) {
+	t.Parallel()
+	n := int64(300)
+	for want, d := range map[string]*s3.DefaultRetention{"01000000000000": nil, "0101002c010000": {Mode: s3.Governance, Days: &n}, "0102012c010000": {Mode: s3.Compliance, Years: &n}} {
+		b := encodeBucketLock(d)
+		if got := hex.EncodeToString(b); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+		if got, err := decodeBucketLock(b); err != nil || !reflect.DeepEqual(got, d) {
+			t.Errorf("%s: got %+v, %v", want, got, err)
+		}
+		if _, err := decodeBucketLock(b[1:]); err == nil {
+			t.Errorf("%s: a part is read", want)
+		}
+	}
+}

@@ -202,10 +202,8 @@ func (g *Gateway) postObject(c *call) error {
 
 // formBody makes the file the body of the request.
 func (c *call) formBody() error {
-	size, file := c.form.Size, io.Reader(nil)
-	if size >= 0 {
-		file = c.form.File()
-	} else {
+	size, file := c.form.Size, c.form.File()
+	if size < 0 {
 		b, err := c.form.ReadFile()
 		if err != nil {
 			return err
