@@ -48,8 +48,7 @@ const faultSteps = 30
 func failNth(t *testing.T, seed uint64, ops faultfs.Op) {
 	ctx := t.Context()
 	m, fs := newMachine(t)
-	var total int
-	total = faultfs.CountOps(fs, ops, "", func(mount fsbackend.FS) {
+	total := faultfs.CountOps(fs, ops, "", func(mount fsbackend.FS) {
 		m.mount = mount
 		if _, _, err := faultRun(ctx, m, seed); err != nil {
 			t.Fatalf("without a fault: %v", err)

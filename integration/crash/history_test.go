@@ -131,14 +131,6 @@ func (h *history) done(n name, v *value) {
 	h.acked++
 }
 
-// refused notes that the last request begun was answered in a way that says it did not happen.
-func (h *history) refused(n name) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := h.keys[n]
-	h.keys[n] = state{s.acked, s.maybe[:len(s.maybe)-1]}
-}
-
 func (h *history) setUpload(n name, m *multipart) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
