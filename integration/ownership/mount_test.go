@@ -20,6 +20,7 @@ type storage struct {
 	fs    *memfs.FS
 	epoch int // power cuts so far
 	over  map[string][]overwrite
+	ids   map[string]uint64 // which file has a name, as an inode number says: one that was lost and made again is another
 	next  uint64
 }
 
@@ -194,7 +195,11 @@ func (m *procFS) Create(name string) (fsbackend.File, error) {
 			under = w.storage.fs
 		}
 		f.under, err = under.Create(name)
-		f.epoch = m.p.w.storage.epoch
+		if s := w.storage; err == nil {
+			s.next++
+			s.ids[name] = s.next
+			f.epoch, f.id = s.epoch, s.next
+		}
 		return err
 	})
 	if err != nil {
@@ -205,7 +210,10 @@ func (m *procFS) Create(name string) (fsbackend.File, error) {
 
 func (m *procFS) open(name string, writable bool) (fsbackend.File, error) {
 	f := &simFile{m: m, name: name, writable: writable, dirty: -1}
-	err := m.look(func(under *memfs.FS) (err error) { return f.reopen() })
+	err := m.look(func(under *memfs.FS) (err error) {
+		f.id = m.p.w.storage.ids[name]
+		return f.reopen()
+	})
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) && m.p.w.is(proofOfLastOnly) && !m.p.acquired.Load() && path.Base(name) == fsbackend.ManifestName {
 			return emptyFile{name: name}, nil
@@ -225,6 +233,7 @@ func (m *procFS) Rename(from, to string) error {
 func (m *procFS) Remove(name string) error {
 	return m.changeNames([]string{parent(name)}, func(under *memfs.FS) error {
 		delete(m.p.w.storage.over, name)
+		delete(m.p.w.storage.ids, name)
 		return under.Remove(name)
 	})
 }
@@ -285,6 +294,7 @@ type simFile struct {
 	writable bool
 	under    fsbackend.File
 	epoch    int // of under
+	id       uint64
 	dirty    int // epoch of the first write that was not synced; -1 = none
 	closed   bool
 }
@@ -294,6 +304,9 @@ func (f *simFile) reopen() (err error) {
 	s := f.m.p.w.storage
 	if f.under != nil && f.epoch == s.epoch {
 		return nil
+	}
+	if f.under != nil && s.ids[f.name] != f.id { // another file by now
+		return &fs.PathError{Op: "use", Path: f.name, Err: syscall.ESTALE}
 	}
 	open := s.fs.OpenRead
 	if f.writable {

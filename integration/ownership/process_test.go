@@ -1,9 +1,11 @@
 package ownership
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -120,7 +122,7 @@ func (p *process) live() {
 	defer p.bury()
 	began := time.Now()
 	l, err := lease.Acquire(p.ctx, lease.Options{FS: p.fs, Dir: p.s.dir, Host: p.h.id, Boot: p.boot, Local: p.h.local, Profile: lease.Profile{N: unit}, Clock: clock{p},
-		Takeover: true, Logger: quiet, OnLost: p.lost})
+		Takeover: true, Logger: p.logger(), OnLost: p.lost})
 	if err != nil {
 		p.kill("acquire: " + err.Error())
 		return
@@ -310,4 +312,19 @@ func (p *process) bury() {
 	p.h.mu.Lock()
 	delete(p.h.procs, p.s)
 	p.h.mu.Unlock()
+}
+
+// logger puts what the lease says into the trace.
+func (p *process) logger() *slog.Logger {
+	if !p.w.trace {
+		return quiet
+	}
+	return slog.New(slog.NewTextHandler(traceWriter{p}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+type traceWriter struct{ p *process }
+
+func (t traceWriter) Write(b []byte) (int, error) {
+	t.p.w.logf("service %d on host %d: %s", t.p.s.id, t.p.h.id, bytes.TrimSpace(b))
+	return len(b), nil
 }

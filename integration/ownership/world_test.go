@@ -205,7 +205,7 @@ func newWorld(s settings) *world {
 	w := &world{settings: s, stop: make(chan struct{}), start: time.Now(), rnd: rand.New(rand.NewPCG(s.seed, 0x6c65617365))}
 	w.end = w.start.Add(s.faults)
 	w.wild = [...]float64{0.5, 1, 2, 4}[w.below(4)]
-	w.storage = &storage{fs: memfs.New(), over: make(map[string][]overwrite)}
+	w.storage = &storage{fs: memfs.New(), over: make(map[string][]overwrite), ids: make(map[string]uint64)}
 	must := func(err error) {
 		if err != nil {
 			panic(err)
