@@ -239,7 +239,7 @@ func (g *Gateway) copyBytes(ctx context.Context, c *call, bucket cluster.BucketI
 		}
 	default:
 		_ = pr.CloseWithError(io.ErrClosedPipe) // always nil; ends a read that nobody waits for
-		<-readErr //nolint:errcheck // what ended it is in err
+		<-readErr                               //nolint:errcheck // what ended it is in err
 	}
 	c.body.progress.received()
 	return link, err
