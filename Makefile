@@ -7,10 +7,11 @@ DIR     ?= ./ostor-data
 PREFIX  ?= /usr/local
 FUZZTIME ?= 30s
 BENCHTIME ?= 2s
+SIM_TIME ?= 60s
 LINT    := $(BIN)/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race invariants fuzz crash e2e bench cover lint fmt check install clean
+.PHONY: help run build test race invariants fuzz crash sim e2e bench cover lint fmt check install clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -39,7 +40,10 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 	  done; done
 
 crash: ## power cuts at every sync point, I/O errors at every operation, kill -9 under load
-	@OSTOR_CRASH=long $(GO) test -count=1 -timeout 20m -run 'Crash|Kill|NthIO|Every|Fail|IOError|Power|Error' ./fsbackend/... ./pools/... ./objserver/... ./nameserver/... ./integration/...
+	@OSTOR_CRASH=long $(GO) test -count=1 -timeout 20m -run 'Crash|Kill|Nth|Every|Fail|IOError|Power|Error|Late' ./fsbackend/... ./pools/... ./objserver/... ./nameserver/... ./integration/...
+
+sim: ## ownership under faults in simulated time, for SIM_TIME (60s); SEED=n replays
+	@SIM_TIME=$(SIM_TIME) $(GO) test -count=1 -v -timeout 40m -run 'TestOwnership' ./integration/ownership/...
 
 e2e: build ## real S3 clients against real processes, on a FUSE mount and on ostor serve (needs contrib/install-e2e-deps.sh)
 	@OSTOR_E2E=1 OSTOR_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -v -timeout 20m ./integration/e2e/...
