@@ -18,7 +18,7 @@ type ServiceID uint64
 // ServiceType is the first byte of a ServiceID.
 type ServiceType uint8
 
-// The types of services and volumes (SEED.txt, sample output of get-config).
+// The types of services and volumes.
 const (
 	TypeVolume  ServiceType = 0x01
 	TypeName    ServiceType = 0x08
