@@ -118,10 +118,11 @@ func TestCrashAtEverySync(t *testing.T) {
 	var crashes []crash
 	var l *Log
 	var recycled LSN
+	keep := rand.New(rand.NewPCG(r.Uint64(), 1)) // guarded by mu: the log's goroutines sync, this one draws from r
 	fsys.OnSync(func(op, name string) {
 		mu.Lock()
 		defer mu.Unlock()
-		for _, k := range []memfs.Keep{memfs.Nothing, memfs.Everything, memfs.Some(r.Uint64()), memfs.Some(r.Uint64())} {
+		for _, k := range []memfs.Keep{memfs.Nothing, memfs.Everything, memfs.Some(keep.Uint64()), memfs.Some(keep.Uint64())} {
 			var durable LSN
 			if l != nil {
 				durable = l.Durable()
