@@ -155,6 +155,11 @@ func (g *Gateway) serveS3(w http.ResponseWriter, r *http.Request) {
 	c.w = &response{ResponseWriter: w, now: time.Now}
 	c.body = bodyReader{ReadCloser: r.Body, now: time.Now}
 	c.req.Body = &c.body
+	if r.ContentLength == 0 && r.Header.Get("Expect") == "100-continue" {
+		// net/http sends it when the body is read, and there is none. aws-cli (botocore) takes a final status in its place for the status of the next such request
+		// on the connection too, and then waits for that one's end until the connection closes: a sync with an empty file hung for a minute.
+		w.WriteHeader(http.StatusContinue)
+	}
 	c.standardHeaders()
 	if r.ContentLength != 0 {
 		c.body.progress.begin(w) // also when nobody reads it: net/http drains what is left before the next request
