@@ -39,18 +39,7 @@ that only a whole backup has. FILE appears when it is whole and durable; one tha
 	config := daemon.CommandConfig(cmd, backupFlags...)
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write the backup to `FILE`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := config()
-		if err != nil {
-			return err
-		}
-		dir, err := daemon.DirArg(args)
-		if err != nil {
-			return err
-		}
-		if output == "" {
-			return fault.New(fault.Invalid, "where to? name a file with --output")
-		}
-		e, id, err := nameServerOf(cmd, c, dir)
+		e, id, err := nameServerOf(cmd, args, config, output, "where to? name a file with --output")
 		if err != nil {
 			return err
 		}
@@ -88,18 +77,7 @@ object servers delete when they are 48 hours old, unless there are suspiciously 
 	config := daemon.CommandConfig(cmd, backupFlags...)
 	cmd.Flags().StringVarP(&input, "input", "i", "", "read the backup from `FILE`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		c, err := config()
-		if err != nil {
-			return err
-		}
-		dir, err := daemon.DirArg(args)
-		if err != nil {
-			return err
-		}
-		if input == "" {
-			return fault.New(fault.Invalid, "from where? name a file with --input")
-		}
-		e, id, err := nameServerOf(cmd, c, dir)
+		e, id, err := nameServerOf(cmd, args, config, input, "from where? name a file with --input")
 		if err != nil {
 			return err
 		}
@@ -116,8 +94,19 @@ object servers delete when they are 48 hours old, unless there are suspiciously 
 	return cmd
 }
 
-// nameServerOf opens the directory and reads --service.
-func nameServerOf(cmd *cobra.Command, c daemon.Config, dir string) (*daemon.Env, cluster.ServiceID, error) {
+// nameServerOf opens the directory of the arguments and reads --service. file is the backup's; without one the command fails with the question missing.
+func nameServerOf(cmd *cobra.Command, args []string, config func() (daemon.Config, error), file, missing string) (*daemon.Env, cluster.ServiceID, error) {
+	c, err := config()
+	if err != nil {
+		return nil, 0, err
+	}
+	dir, err := daemon.DirArg(args)
+	if err != nil {
+		return nil, 0, err
+	}
+	if file == "" {
+		return nil, 0, fault.New(fault.Invalid, "%s", missing)
+	}
 	id, err := daemon.ParseService(c.Service, cluster.TypeName)
 	if err != nil {
 		return nil, 0, err
