@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -390,6 +391,39 @@ func TestPins(t *testing.T) {
 	p.release(id, c)
 	if freed != 12 || p.count() != 0 {
 		t.Errorf("freed %d, %d groups left", freed, p.count())
+	}
+}
+
+// TestPinsLateLookUp: a reader pins an object, the object is moved, the reader looks it up and reads the blocks that it was moved to; then the object is deleted. (A scrub
+// reported damage in healthy objects: the blocks had become another's while it read them.)
+func TestPinsLateLookUp(t *testing.T) {
+	t.Parallel()
+	p := newPins()
+	id := cluster.NewObjectID()
+	var freed []string
+	free := func(what string) func() { return func() { freed = append(freed, what) } }
+	want := func(want ...string) {
+		t.Helper()
+		if !slices.Equal(freed, want) {
+			t.Errorf("freed %v, want %v", freed, want)
+		}
+	}
+	early := p.acquire(id)
+	p.after(id, free("moved"))
+	later := p.acquire(id)
+	p.after(id, free("moved again"))
+	p.after(id, free("deleted"))
+	latest := p.acquire(id)
+	want()
+	p.release(id, later)
+	want()
+	p.release(id, early)
+	want("moved", "moved again", "deleted")
+	p.after(id, free("made anew and deleted"))
+	p.release(id, latest)
+	want("moved", "moved again", "deleted", "made anew and deleted")
+	if n := p.count(); n != 0 {
+		t.Errorf("%d objects are still pinned", n)
 	}
 }
 

@@ -11,6 +11,9 @@ import (
 // A reader pins the object before it looks its record up. Whoever made a change durable that takes blocks from an object calls after: readers that came before may know the
 // blocks, so they are waited for; readers that come later look the record up later and cannot. Hence a stream of readers of one object does
 // not hold its old blocks for ever.
+//
+// A reader that came before one change may look the record up after it, and so know blocks that only a later change takes: after waits for the readers of all
+// groups, not just of the newest.
 type pins struct {
 	shards [64]pinShard
 	pool   sync.Pool
@@ -18,14 +21,21 @@ type pins struct {
 
 type pinShard struct {
 	mu sync.Mutex
-	m  map[cluster.ObjectID]*pin
-	_  [48]byte // apart from its neighbours in cache
+	m  map[cluster.ObjectID]*pin // the newest group of each object that has one
+	_  [48]byte                  // apart from its neighbours in cache
 }
 
 // pin is one group of readers of an object.
 type pin struct {
 	readers int
-	after   func() // called when the last reader left; set once the group is closed
+	waits   []*wait // of those who called after since the group began; not empty: closed, later readers make a new group
+	older   *pin    // the next older group with readers; it is closed
+}
+
+// wait is one call of after.
+type wait struct {
+	groups int // that have readers still; guarded by the shard's mu
+	fn     func()
 }
 
 func newPins() *pins {
@@ -44,8 +54,10 @@ func (p *pins) acquire(id cluster.ObjectID) *pin {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := s.m[id]
-	if n == nil {
-		n = p.pool.Get().(*pin)
+	if n == nil || len(n.waits) > 0 {
+		newest := p.pool.Get().(*pin)
+		newest.older = n
+		n = newest
 		s.m[id] = n
 	}
 	n.readers++
@@ -60,15 +72,33 @@ func (p *pins) release(id cluster.ObjectID, n *pin) {
 		s.mu.Unlock()
 		return
 	}
-	if n.after == nil {
-		delete(s.m, id) // an open group is in the map
+	s.unlink(id, n)
+	var due []*wait
+	for _, w := range n.waits {
+		if w.groups--; w.groups == 0 {
+			due = append(due, w)
+		}
 	}
-	fn := n.after
 	s.mu.Unlock()
-	n.after = nil
+	*n = pin{}
 	p.pool.Put(n)
-	if fn != nil {
-		fn()
+	for _, w := range due {
+		w.fn()
+	}
+}
+
+// unlink takes a group without readers out of the list of its object. mu must be held.
+func (s *pinShard) unlink(id cluster.ObjectID, n *pin) {
+	newest := s.m[id]
+	if newest != n {
+		for newest.older != n {
+			newest = newest.older
+		}
+		newest.older = n.older
+	} else if n.older != nil {
+		s.m[id] = n.older
+	} else {
+		delete(s.m, id)
 	}
 }
 
@@ -77,17 +107,19 @@ func (p *pins) after(id cluster.ObjectID, fn func()) {
 	s := p.shard(id)
 	s.mu.Lock()
 	n := s.m[id]
-	if n != nil {
-		delete(s.m, id) // closed: later readers make a new group
-		n.after = fn
+	if n == nil {
+		s.mu.Unlock()
+		fn()
+		return
+	}
+	for w := (&wait{fn: fn}); n != nil; n = n.older {
+		n.waits = append(n.waits, w)
+		w.groups++
 	}
 	s.mu.Unlock()
-	if n == nil {
-		fn()
-	}
 }
 
-// count returns the number of objects with an open group of readers.
+// count returns the number of objects that are being read.
 func (p *pins) count() (n int) {
 	for i := range p.shards {
 		s := &p.shards[i]
