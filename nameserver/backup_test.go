@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -159,9 +160,12 @@ func TestRestoreCrash(t *testing.T) {
 	}
 	before := contents(t, s)
 	st.kill(s)
+	var mu sync.Mutex // the log syncs from goroutines of its own
 	var crashes []*memfs.FS
 	seed := rng.Uint64()
 	hook := func(_, _ string) {
+		mu.Lock()
+		defer mu.Unlock()
 		n := len(crashes)
 		crashes = append(crashes, fs.CrashClone([]memfs.Keep{memfs.Nothing, memfs.Everything, memfs.Some(seed + uint64(n))}[n%3]))
 	}
@@ -172,6 +176,8 @@ func TestRestoreCrash(t *testing.T) {
 	}
 	fs.OnSync(nil)
 	fs.BeforeSync(nil)
+	mu.Lock()
+	defer mu.Unlock()
 	outcomes := map[string]int{}
 	for i, c := range crashes {
 		after := newSite(c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"ostor/fsbackend/memfs"
@@ -77,8 +78,11 @@ func TestDefragmentCrash(t *testing.T) {
 	fs := newFS(t)
 	s := openChecked(t, defragOptions(fs, 1))
 	left := thin(t, s, rand.New(rand.NewPCG(seed, 2)), 60_000, 64)
+	var mu sync.Mutex // the log syncs from goroutines of its own
 	var crashes []*memfs.FS
 	hook := func(_, _ string) {
+		mu.Lock()
+		defer mu.Unlock()
 		n := len(crashes)
 		crashes = append(crashes, fs.CrashClone([]memfs.Keep{memfs.Nothing, memfs.Everything, memfs.Some(seed + uint64(n))}[n%3]))
 	}
@@ -94,6 +98,8 @@ func TestDefragmentCrash(t *testing.T) {
 	if s.Stats().EmptiedRegions == 0 {
 		t.Fatal("nothing was emptied")
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	for i, c := range crashes {
 		s := open(t, defragOptions(c, 2))
 		for id, n := range left {
