@@ -6,12 +6,13 @@ CMDS    := $(notdir $(wildcard cmd/*))
 DIR     ?= ./ostor-data
 PREFIX  ?= /usr/local
 FUZZTIME ?= 30s
+FUZZCOUNT ?= 4000x
 BENCHTIME ?= 2s
 SIM_TIME ?= 60s
 LINT    := $(BIN)/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race invariants fuzz crash sim e2e bench cover lint fmt check install clean
+.PHONY: help run build test race invariants fuzz fuzz-short crash sim e2e bench cover lint fmt check install clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -39,6 +40,13 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 	    echo "== $$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 	  done; done
 
+# By count: with a short time on a busy machine, go test fails with "context deadline exceeded" now and then.
+fuzz-short: ## about a minute of fuzzing: FUZZCOUNT (4000x) inputs for each target of the gateway
+	@for p in $$($(GO) list ./gateway/...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    out=$$($(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZCOUNT) -fuzzminimizetime 100x $$p 2>&1) || { echo "$$out"; exit 1; }; \
+	  done; done
+
 crash: ## power cuts at every sync point, I/O errors at every operation, kill -9 under load
 	@OSTOR_CRASH=long $(GO) test -count=1 -timeout 20m -run 'Crash|Kill|Nth|Every|Fail|IOError|Power|Error|Late' ./fsbackend/... ./pools/... ./objserver/... ./nameserver/... ./integration/...
 
@@ -64,12 +72,13 @@ lint: $(LINT) ## golangci-lint, built from internal/tools
 fmt: ## gofmt all files
 	@gofmt -w $$(git ls-files '*.go')
 
-check: ## what CI runs: formatting, vet, lint, tests, the race detector on the concurrent packages
+check: ## what CI runs: formatting, vet, lint, tests, the race detector on the concurrent packages, a minute of fuzzing
 	@test -z "$$(gofmt -l $$(git ls-files '*.go') | tee /dev/stderr)"
 	@$(GO) vet ./...
 	@$(MAKE) --no-print-directory lint
 	@$(MAKE) --no-print-directory test
 	@$(GO) test -race -short ./fsbackend/... ./pools/... ./objserver/... ./nameserver/... ./gateway/... ./internal/... ./discovery/...
+	@$(MAKE) --no-print-directory fuzz-short
 
 install: build ## commands into PREFIX/bin (/usr/local)
 	@install -d $(DESTDIR)$(PREFIX)/bin && install $(addprefix $(BIN)/,$(CMDS)) $(DESTDIR)$(PREFIX)/bin/

@@ -119,35 +119,43 @@ func (c *call) copyDirectives() (replace, retag bool, err error) {
 	return false, false, invalidArgument("Unknown metadata directive.")
 }
 
-// copySource reads x-amz-copy-source and checks that the caller may read it. The source is parsed like a request's path: the bucket ends at the first slash,
-// the key is opaque.
+// copySource reads x-amz-copy-source and checks that the caller may read it.
 func (c *call) copySource() (*copySource, error) {
 	if len(c.r.Header["X-Amz-Copy-Source"]) > 1 {
 		return nil, invalidArgument("Copy Source must be given once.")
 	}
-	raw, version, versioned := strings.Cut(strings.TrimPrefix(c.header("X-Amz-Copy-Source"), "/"), "?versionId=")
+	src, version, err := parseCopySource(c.header("X-Amz-Copy-Source"))
+	if err != nil {
+		return nil, err
+	}
+	return src, c.authorizeSource(src, version)
+}
+
+// parseCopySource reads the value of x-amz-copy-source, with the version as it was given. It is parsed like a request's path: the bucket ends at the first slash, the key is opaque.
+func parseCopySource(header string) (src *copySource, version string, err error) {
+	raw, version, versioned := strings.Cut(strings.TrimPrefix(header, "/"), "?versionId=")
 	path, err := url.PathUnescape(raw)
 	if err != nil {
-		return nil, invalidArgument("Copy Source must be URL encoded.")
+		return nil, "", invalidArgument("Copy Source must be URL encoded.")
 	}
-	src := &copySource{versioned: versioned}
+	src = &copySource{versioned: versioned}
 	var ok bool
 	if src.bucket, src.key, ok = strings.Cut(path, "/"); !ok || src.bucket == "" || src.key == "" {
-		return nil, invalidArgument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+		return nil, "", invalidArgument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
 	}
 	if err := s3.CheckKey(src.key); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	if err := s3.CheckBucketName(src.bucket); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	src.request.Key = src.key
 	if versioned {
 		if err := parseVersion(version, &src.request); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 	}
-	return src, c.authorizeSource(src, version)
+	return src, version, nil
 }
 
 // sourceError makes of fault.NoBucket the error of the source's bucket: it says nothing about that of the request.

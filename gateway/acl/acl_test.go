@@ -95,6 +95,26 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
+// FuzzParseHeader reads any x-amz-grant-* header: every grantee that comes out has exactly one name.
+func FuzzParseHeader(f *testing.F) {
+	f.Add(`id="0000000000000b0b", emailAddress="a@b.c",uri=http://acs.amazonaws.com/groups/global/AllUsers`)
+	f.Add(`id=""`)
+	f.Add(`id=x,`)
+	f.Fuzz(func(t *testing.T, v string) {
+		named, err := ParseHeader(v)
+		if (err == nil) == (len(named) == 0) || len(named) > MaxGrants {
+			t.Fatalf("%q: %d grantees, error %v", v, len(named), err)
+		}
+		for _, n := range named {
+			if names := len(strings.Fields(strings.Map(notSpace, n.ID) + " " + strings.Map(notSpace, n.Email) + " " + strings.Map(notSpace, n.URI))); names != 1 {
+				t.Fatalf("%q: %+v", v, n)
+			}
+		}
+	})
+}
+
+func notSpace(rune) rune { return 'x' }
+
 func TestAllows(t *testing.T) {
 	t.Parallel()
 	callers := map[string]Caller{"owner": {User: owner, Authenticated: true}, "other": {User: other, Authenticated: true}, "anonymous": {}}

@@ -72,16 +72,49 @@ func TestDecodeXML(t *testing.T) {
 	}
 }
 
+// documents are the types of all documents that requests have: a new one belongs here.
+func documents() []any {
+	return []any{new(Delete), new(CompleteMultipartUpload), new(CreateBucketConfiguration), new(VersioningConfiguration), new(Tagging), new(CORSConfiguration),
+		new(LockConfiguration), new(ObjectRetention), new(LegalHold), new(OwnershipControls), new(PublicAccessBlock), new(RequestPaymentConfiguration)}
+}
+
+// FuzzDecodeXML reads any text as every document: it ends with an S3 error, or with a document that its check can judge.
 func FuzzDecodeXML(f *testing.F) {
-	f.Add(`<?xml version="1.0"?><Delete><Object><Key>x</Key></Object></Delete>`)
-	f.Add(`<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>"x"</ETag></Part></CompleteMultipartUpload>`)
-	f.Add(`<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>`)
+	for _, text := range []string{
+		`<?xml version="1.0"?><Delete><Object><Key>x</Key></Object></Delete>`,
+		`<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>"x"</ETag></Part></CompleteMultipartUpload>`,
+		`<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>`,
+		`<Tagging xmlns="x"><TagSet><Tag><Key>a</Key><Value>&#98;</Value></Tag></TagSet></Tagging>`,
+		`<CORSConfiguration><CORSRule><AllowedOrigin>*</AllowedOrigin><AllowedMethod>GET</AllowedMethod><MaxAgeSeconds>-1</MaxAgeSeconds></CORSRule></CORSConfiguration>`,
+		`<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled><Rule><DefaultRetention><Mode>COMPLIANCE</Mode><Years>9999999999</Years></DefaultRetention></Rule></ObjectLockConfiguration>`,
+		`<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2030-01-01T00:00:00Z</RetainUntilDate></Retention>`,
+		`<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>`,
+		`<PublicAccessBlockConfiguration><BlockPublicAcls>TRUE</BlockPublicAcls></PublicAccessBlockConfiguration>`,
+		`<AccessControlPolicy><Owner><ID>0</ID></Owner><AccessControlList><Grant><Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="Group"><URI>u</URI></Grantee><Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>`,
+	} {
+		f.Add(text)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, v := range []any{new(Delete), new(CompleteMultipartUpload), new(CreateBucketConfiguration)} {
+		for _, v := range documents() {
 			if err := DecodeXML(strings.NewReader(text), 1<<16, v); err != nil {
 				if _, ok := errors.AsType[*Error](err); !ok {
 					t.Fatalf("%v is not an S3 error", err)
 				}
+				continue
+			}
+			switch v := v.(type) {
+			case interface{ Check() error }:
+				_ = v.Check() // must not panic
+			case *Tagging:
+				if v.TagSet != nil {
+					_ = CheckTags(v.TagSet.Tags, MaxBucketTags)
+				}
+			}
+		}
+		a, err := ParseACL([]byte(text))
+		for _, g := range a.Grants {
+			if err == nil && (g.ID != "") == (g.Email != "") && (g.ID != "") == (g.URI != "") {
+				t.Fatalf("a grant to nobody, or to two: %+v", g)
 			}
 		}
 	})

@@ -5,10 +5,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -159,24 +161,129 @@ func TestKeyCache(t *testing.T) {
 	}
 }
 
+// FuzzVerify: no Authorization header, query, date or payload hash made without the secret is accepted.
 func FuzzVerify(f *testing.F) {
-	f.Add("AWS4-HMAC-SHA256 "+credential+"SignedHeaders=host;x-amz-date,Signature="+strings.Repeat("0", 64), "a=b&c", "/a%2F")
-	f.Add("", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=1&X-Amz-SignedHeaders=host&X-Amz-Signature="+strings.Repeat("0", 64), "/")
-	f.Add("AWS4-HMAC-SHA256 Credential=,SignedHeaders=,Signature=", "%", "")
+	const date = "20130524T000000Z"
+	f.Add("AWS4-HMAC-SHA256 "+credential+"SignedHeaders=host;x-amz-content-sha256;x-amz-date,Signature="+strings.Repeat("0", 64), "a=b&c", "/a%2F", date, s3.UnsignedPayload)
+	f.Add("", "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z&X-Amz-Expires=1&X-Amz-SignedHeaders=host&X-Amz-Signature="+strings.Repeat("0", 64), "/", "", "")
+	f.Add("AWS4-HMAC-SHA256 Credential=,SignedHeaders=,Signature=", "%", "", date, s3.StreamingPayload)
 	v := New(Options{AnyRegion: true})
-	f.Fuzz(func(t *testing.T, auth, query, path string) {
+	f.Fuzz(func(t *testing.T, auth, query, path, date, payload string) {
 		r, err := http.NewRequest("GET", "http://h/", nil)
 		if err != nil {
 			t.Skip()
 		}
 		r.URL.Path, r.URL.RawQuery = path, query
-		r.Header.Set("X-Amz-Date", "20130524T000000Z")
-		r.Header.Set("X-Amz-Content-Sha256", s3.UnsignedPayload)
-		if auth != "" {
-			r.Header.Set("Authorization", auth)
+		for name, value := range map[string]string{"X-Amz-Date": date, "X-Amz-Content-Sha256": payload, "Authorization": auth} {
+			if value != "" {
+				r.Header.Set(name, value)
+			}
 		}
-		if sig, err := v.Verify(r, exampleTime, exampleLookup); err == nil {
+		sig, err := v.Verify(r, exampleTime, exampleLookup)
+		if err == nil {
 			t.Errorf("accepted %+v without the secret", sig)
+		} else if _, ok := errors.AsType[*s3.Error](err); !ok {
+			t.Errorf("%v is not an S3 error", err)
+		}
+	})
+}
+
+// FuzzTamper changes a signed request, in its header or presigned: what still verifies says the same in everything that the signature is for.
+func FuzzTamper(f *testing.F) {
+	f.Add("GET", "/dir/k%20ey", "/dir/k ey", "prefix=a%2Fb&acl=", "X-Amz-Meta-A", "b", false)
+	f.Add("PUT", "/dir/k%20ey", "/dir/k ey", "acl=&prefix=a/b", "X-Amz-Copy-Source", "/box/secret", true)
+	v := New(Options{})
+	f.Fuzz(func(t *testing.T, method, rawPath, path, query, name, value string, presigned bool) {
+		const target = "/dir/k%20ey?acl&prefix=a%2Fb"
+		meta := func(r *http.Request) { r.Header.Set("X-Amz-Meta-A", "b") }
+		r := signed(t, "GET", target, "", meta)
+		if presigned {
+			r = presignedRequest(t, "GET", target, "60", meta)
+		}
+		if _, err := v.Verify(r, exampleTime, exampleLookup); err != nil {
+			t.Fatalf("as signed: %v", err)
+		}
+		before, wantPath, wantQuery := r.Header.Clone(), r.URL.Path, r.URL.Query()
+		r.Method, r.URL.Path, r.URL.RawPath = method, path, rawPath
+		if _, signature, ok := strings.Cut(r.URL.RawQuery, "&X-Amz-"); ok {
+			query += "&X-Amz-" + signature
+		}
+		r.URL.RawQuery = query
+		if name = http.CanonicalHeaderKey(name); name != "" && name != "Authorization" {
+			r.Header.Set(name, value)
+		}
+		if _, err := v.Verify(r, exampleTime, exampleLookup); err != nil {
+			return
+		}
+		got, err := url.ParseQuery(query)
+		for key := range wantQuery {
+			if err == nil && (len(got[key]) != 1 || got.Get(key) != wantQuery.Get(key)) {
+				t.Errorf("accepted the query %q for %v", query, wantQuery)
+			}
+		}
+		if len(got) > len(wantQuery) || method != "GET" && method != "" {
+			t.Errorf("accepted %s with %q for %v", method, query, wantQuery)
+		}
+		// The path as it is sent may have been signed: then it has to name the same.
+		if sent, err := url.PathUnescape(rawPath); path != wantPath && (err != nil || sent != wantPath) {
+			t.Errorf("accepted the path %q, %q for %q", path, rawPath, wantPath)
+		}
+		for key, values := range r.Header {
+			if strings.HasPrefix(key, "X-Amz-") && strings.Join(values, ",") != strings.Join(before[key], ",") && strings.TrimSpace(value) != before.Get(key) {
+				t.Errorf("accepted %s: %q", key, values)
+			}
+		}
+	})
+}
+
+// FuzzSignedChunks cuts a body into signed chunks and changes it on its way: what is read to its end is what was signed.
+func FuzzSignedChunks(f *testing.F) {
+	f.Add([]byte("some content"), 5, 3, byte(1), 0, true)
+	f.Add([]byte("some content"), 5, 40, byte(0), 20, false)
+	key := signingKey(exampleSecret, "20130524", "us-east-1")
+	a := authorization{date: "20130524", region: "us-east-1", service: "s3", time: "20130524T000000Z"}
+	f.Fuzz(func(t *testing.T, content []byte, step, at int, flip byte, drop int, trailer bool) {
+		if step < 1 || at < 0 || drop < 0 || len(content) > 1<<12 {
+			t.Skip()
+		}
+		signer := newChain(key, &a)
+		sign := func(data []byte) string {
+			sum := sha256.Sum256(data)
+			signer.VerifyChunk(&sum, nil) // false, but it goes on in the chain
+			return fmt.Sprintf("%x;chunk-signature=%x\r\n", len(data), signer.last)
+		}
+		var wire []byte
+		for rest := content; len(rest) > 0; {
+			n := min(step, len(rest))
+			wire = append(append(append(wire, sign(rest[:n])...), rest[:n]...), "\r\n"...)
+			rest = rest[n:]
+		}
+		wire = append(wire, sign(nil)...)
+		o := s3.BodyOptions{Size: int64(len(content)), Payload: s3.PayloadChunked}
+		if trailer {
+			o.Payload, o.Trailer = s3.PayloadChunkedTrailer, s3.ChecksumCRC32
+			line := "x-amz-checksum-crc32:" + s3.SumChecksum(s3.ChecksumCRC32, content).Text(0)
+			sum := sha256.Sum256([]byte(line + "\n"))
+			signer.VerifyTrailer(&sum, nil)
+			wire = append(wire, fmt.Sprintf("%s\r\nx-amz-trailer-signature:%x\r\n", line, signer.last)...)
+		}
+		wire = append(wire, "\r\n"...)
+		changed := bytes.Clone(wire)
+		if at < len(changed) {
+			changed[at] ^= flip
+			changed = append(changed[:at], changed[min(len(changed), at+drop):]...)
+		}
+		o.Chunks = newChain(key, &a)
+		got, err := io.ReadAll(s3.NewBody(bytes.NewReader(changed), o))
+		switch {
+		case err == nil && !bytes.Equal(got, content):
+			t.Fatalf("accepted %q for %q", got, content)
+		case err != nil && bytes.Equal(changed, wire):
+			t.Fatalf("%v for a body as it was signed", err)
+		case err != nil:
+			if _, ok := errors.AsType[*s3.Error](err); !ok {
+				t.Fatalf("%v is not an S3 error", err)
+			}
 		}
 	})
 }
