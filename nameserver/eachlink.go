@@ -44,6 +44,23 @@ func (s *Server) EachLink(ctx context.Context, fn func(server cluster.ServiceID,
 	})
 }
 
+// EachGuarded calls fn for every object that a guard holds, in one durable state: its upload may not have ended, so it may not be whole.
+func (s *Server) EachGuarded(ctx context.Context, fn func(cluster.Link) error) error {
+	n := 0
+	return s.view(func(snap *store.Snapshot) error {
+		return scan(snap, []byte{tagGuard}, func(k, _ []byte) error {
+			if n++; n%checkLinksEvery == 0 && ctx.Err() != nil {
+				return ctx.Err()
+			}
+			l, ok := linkOfGuardKey(k)
+			if !ok {
+				return errShort
+			}
+			return fn(l)
+		})
+	})
+}
+
 // endedUploads returns the uploads and tables whose parts are on the garbage queue.
 func endedUploads(r reader) (map[place]bool, error) {
 	ended := map[place]bool{}

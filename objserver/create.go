@@ -55,15 +55,25 @@ func (s *Server) createSmall(ctx context.Context, id cluster.ObjectID, size int6
 	if err := ctx.Err(); err != nil {
 		return cluster.ObjectInfo{}, err
 	}
+	d, err := s.draftSmall(data, time.Now())
+	if err != nil {
+		return cluster.ObjectInfo{}, err
+	}
+	return s.commitNew(ctx, id, d, data)
+}
+
+// draftSmall reserves blocks for a payload that will be logged.
+func (s *Server) draftSmall(data []byte, created time.Time) (*draft, error) {
+	size := int64(len(data))
 	var room [4]pools.Pool
 	split := pools.Split(room[:0], size)
-	d := newDraft(size, true, time.Now(), len(split))
+	d := newDraft(size, true, created, len(split))
 	for rest := data; len(rest) > 0; {
 		k := split[len(d.addrs)]
 		a, err := s.pools.Reserve(k)
 		if err != nil {
 			s.pools.Free(d.addrs...)
-			return cluster.ObjectInfo{}, err
+			return nil, err
 		}
 		d.block(a)
 		block := rest[:min(int64(len(rest)), k.BlockBytes())]
@@ -76,7 +86,7 @@ func (s *Server) createSmall(ctx context.Context, id cluster.ObjectID, size int6
 			d.head.CRC = pools.AppendChunkCRC(d.head.CRC, crc, c)
 		}
 	}
-	return s.commitNew(ctx, id, d, data)
+	return d, nil
 }
 
 // createLarge writes the payload to its blocks as it comes.

@@ -109,20 +109,14 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Server{opts: opts, log: opts.Logger.With("component", "objserver", logkey.Service, opts.ID.String()), pins: newPins(), stuck: make(map[pools.RegionID]time.Time), bufs: newBuffers(opts.BufferBytes), ready: make(chan struct{}), slowPiece: slowPiece}
-	s.closing, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s := newServer(ctx, opts)
 	home, err := homeOf(opts)
 	if err != nil {
 		s.stop()
 		return nil, err
 	}
 	s.home = home
-	s.store, err = store.Open(ctx, store.Options{
-		FS: opts.FS, Dir: opts.Dir, Owner: opts.Owner, Logger: opts.Logger,
-		SegmentBytes: opts.SegmentBytes, LogBytes: opts.LogBytes, MemtableBytes: opts.MemtableBytes, CacheBytes: opts.CacheBytes,
-		Volatile: s.volatile, Sweep: s.sweep,
-	})
-	if err != nil {
+	if s.store, err = store.Open(ctx, s.storeOptions()); err != nil {
 		s.stop()
 		return nil, err
 	}
@@ -143,6 +137,22 @@ func Open(ctx context.Context, opts Options) (*Server, error) {
 		s.janitor.Go(s.runOrphans)
 	}
 	return s, nil
+}
+
+// newServer returns a server that is not open yet.
+func newServer(ctx context.Context, opts Options) *Server {
+	s := &Server{opts: opts, log: opts.Logger.With("component", "objserver", logkey.Service, opts.ID.String()), pins: newPins(), stuck: make(map[pools.RegionID]time.Time), bufs: newBuffers(opts.BufferBytes), ready: make(chan struct{}), slowPiece: slowPiece}
+	s.closing, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	return s
+}
+
+func (s *Server) storeOptions() store.Options {
+	o := &s.opts
+	return store.Options{
+		FS: o.FS, Dir: o.Dir, Owner: o.Owner, Logger: o.Logger,
+		SegmentBytes: o.SegmentBytes, LogBytes: o.LogBytes, MemtableBytes: o.MemtableBytes, CacheBytes: o.CacheBytes,
+		Volatile: s.volatile, Sweep: s.sweep,
+	}
 }
 
 // homeOf returns the generation whose directory will be written. It is needed before the store is open, since the store asks which keys are volatile while it recovers.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"ostor/internal/checksum"
@@ -89,4 +90,54 @@ func (p *Pools) HeaderOffset(a Addr) int64 {
 		return 0
 	}
 	return f.geo.HeaderOffset(a.Pool, a.Block)
+}
+
+// Sums reads the whole payload that a header describes, in pieces of buf (a multiple of ChunkBytes), and appends the checksums of its chunks to dst, as an object record has them; whole goes on
+// over its bytes. It returns a *fault.Corruption when the payload is not what the header says; whole is undefined then.
+func (p *Pools) Sums(dst []byte, whole *uint32, a Addr, h Header, buf []byte) ([]byte, error) {
+	f, err := p.file(a.FileID)
+	if err != nil {
+		return dst, err
+	}
+	file, err := f.handle(p.opts.FS)
+	if err != nil {
+		if errors.Is(err, fault.Corrupt) {
+			return dst, err
+		}
+		return dst, fault.Wrap(fault.Unavailable, err, "pools: open %s", f.name)
+	}
+	at := f.geo.BlockOffset(a.Pool, a.Block)
+	var crc uint32
+	for off := int64(0); off < int64(h.Length); {
+		b := buf[:min(int64(len(buf)), int64(h.Length)-off)]
+		p.n.preads.Add(1)
+		p.n.readBytes.Add(int64(len(b)))
+		short, err := readFull(file, b, at+off)
+		if err != nil {
+			return dst, fault.Wrap(fault.Unavailable, err, "pools: read %s at %d", f.name, at+off)
+		}
+		if short {
+			return dst, f.corrupt(a, h.Object, at+off, strconv.Itoa(len(b))+" bytes", "end of file")
+		}
+		for c := range slices.Chunk(b, ChunkBytes) {
+			sum := checksum.CRC32C(c)
+			dst = binary.LittleEndian.AppendUint32(dst, sum)
+			crc = AppendChunkCRC(crc, sum, c)
+			*whole = AppendChunkCRC(*whole, sum, c)
+		}
+		off += int64(len(b))
+	}
+	if crc != h.CRC {
+		return dst, f.corrupt(a, h.Object, at, fmt.Sprintf("crc %08x", h.CRC), fmt.Sprintf("crc %08x", crc))
+	}
+	return dst, nil
+}
+
+// Files returns all pool files, in order.
+func (p *Pools) Files() (ids []FileID) {
+	for id := range *p.files.Load() {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, FileID.Compare)
+	return ids
 }

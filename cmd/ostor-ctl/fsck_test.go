@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"ostor/discovery"
+	"ostor/fsbackend"
 	"ostor/internal/fault"
 	"ostor/pools"
 )
@@ -75,5 +77,70 @@ func TestFsckUsage(t *testing.T) {
 	}
 	if out, err := fsckOf(t, copyOfFixture(t), "--orphan-age", "-1s"); !errors.Is(err, fault.Invalid) {
 		t.Errorf("%v\n%s", err, out)
+	}
+}
+
+// TestFsckRebuild runs the command on an empty volume of its own; package fsck tests what it does to a full one.
+func TestFsckRebuild(t *testing.T) {
+	t.Parallel()
+	tmp := t.TempDir()
+	dir := filepath.Join(tmp, "ostor")
+	for _, d := range []string{"control", "volumes", "services"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fs, err := fsbackend.NewOS(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := discovery.CreateVolume(fs, discovery.VolumeSpec{Names: 1, Objects: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fsck := func(args ...string) (string, error) {
+		cmd := root()
+		var out bytes.Buffer
+		cmd.SetOut(&out)
+		cmd.SetErr(&out)
+		cmd.SetArgs(append([]string{"fsck", dir, "--profile", "fast", "--local-dir", filepath.Join(tmp, "local"), "--run-dir", filepath.Join(tmp, "run")}, args...))
+		err := cmd.ExecuteContext(t.Context())
+		return out.String(), err
+	}
+	if out, err := fsck(); err != nil { // makes the first files
+		t.Fatalf("%v\n%s", err, out)
+	}
+	id := v.Objects()[0].String()
+	files, err := filepath.Glob(filepath.Join(dir, "services", id, "gen", "*", "manifest"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no manifest: %v", err)
+	}
+	for _, f := range files {
+		if err := os.Remove(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tc := range []struct {
+		args []string
+		kind error
+		want []string
+	}{
+		{nil, fault.Corrupt, []string{"cannot be opened"}},
+		{[]string{"--object-server", id}, fault.Invalid, nil},
+		{[]string{"--skip-unreadable"}, fault.Invalid, nil},
+		{[]string{"--rebuild", "--object-server", v.Names[0].String()}, fault.Invalid, nil},
+		{[]string{"--rebuild", "--json"}, nil, []string{`"kind":"rebuilt"`, `"lost":0`, `"kind":"summary"`, `"problems":0`}},
+		{[]string{"--payloads"}, nil, []string{": 0 problems"}},
+		{[]string{"--rebuild", "--object-server", id}, nil, []string{"rebuilt\t" + id}},
+	} {
+		out, err := fsck(tc.args...)
+		if !errors.Is(err, tc.kind) || (err == nil) != (tc.kind == nil) {
+			t.Errorf("fsck %v: %v\n%s", tc.args, err, out)
+		}
+		for _, w := range tc.want {
+			if !strings.Contains(out, w) {
+				t.Errorf("fsck %v does not say %q:\n%s", tc.args, w, out)
+			}
+		}
 	}
 }

@@ -29,6 +29,9 @@ type Options struct {
 	// Check is asked before each destructive step (reuse of pages, unlink), after the root that justifies it is durable. An error forbids the step. nil = allowed.
 	Check func() error
 
+	// Keep leaves tree files alone that the root does not know: another tree may still be wanted.
+	Keep bool
+
 	Logger *slog.Logger // nil = none
 }
 
@@ -106,7 +109,7 @@ func Open(ctx context.Context, opts Options) (*Tree, error) {
 		return nil, err
 	}
 	t := &Tree{opts: opts, ring: ring, log: opts.Logger.With("component", "btree", logkey.Generation, opts.Home),
-		pager: newPager(opts.FS, opts.Dir, opts.Home, opts.CacheBytes), space: newSpace(opts.Home, opts.FileBytes), pins: make(map[TxID]int)}
+		pager: newPager(opts.FS, opts.Dir, opts.Home, opts.CacheBytes), space: newSpace(opts.Home, opts.FileBytes), pins: make(map[TxID]int), swept: opts.Keep}
 	if err := t.load(ctx); err != nil {
 		_ = ring.Close()
 		_ = t.pager.close()

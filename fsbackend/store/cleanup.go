@@ -17,6 +17,9 @@ import (
 //
 // The own manifest still names the removed logs; recovery does not read those that lie below the newest root.
 func (s *Store) dropSealed(upTo uint64) error {
+	if s.opts.Anew {
+		return nil
+	}
 	s.mu.Lock()
 	first := s.ckpt.done <= 1 // the first checkpoint since Open
 	sealed := s.sealed

@@ -92,6 +92,11 @@ func (in *Inspected) read(ctx context.Context, fsys fsbackend.FS, dir string, fn
 		damage(err)
 		return nil
 	}
+	if len(in.Files) == 0 && in.Root == m.Base {
+		if err := logLost(fsys, fsbackend.GenerationDir(dir, m.Home)); err != nil {
+			damage(err)
+		}
+	}
 	segs, err := redolog.Relevant(in.Files, in.Last)
 	if err != nil {
 		damage(err)

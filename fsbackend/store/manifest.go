@@ -181,16 +181,24 @@ func ReadManifest(fsys fsbackend.FS, dir string, generation uint64) (*Manifest, 
 	return m, nil
 }
 
-// write makes the manifest durable, with its directory.
-func (m *Manifest) write(fsys fsbackend.FS, dir string) error {
-	own := fsbackend.GenerationDir(dir, m.Generation)
-	if err := fsys.MkdirAll(own); err != nil {
+// makeDir makes the generation's directory, durable.
+func (m *Manifest) makeDir(fsys fsbackend.FS, dir string) error {
+	if err := fsys.MkdirAll(fsbackend.GenerationDir(dir, m.Generation)); err != nil {
 		return err
 	}
 	for _, d := range [...]string{dir, path.Join(dir, fsbackend.GenDir)} {
 		if err := fsys.SyncDir(d); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// write makes the manifest durable, with its directory.
+func (m *Manifest) write(fsys fsbackend.FS, dir string) error {
+	own := fsbackend.GenerationDir(dir, m.Generation)
+	if err := m.makeDir(fsys, dir); err != nil {
+		return err
 	}
 	f, err := fsys.Create(path.Join(own, fsbackend.ManifestName))
 	if errors.Is(err, fs.ErrExist) {

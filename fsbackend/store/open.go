@@ -45,7 +45,12 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 		return nil, fault.Wrap(openKind(err), err, "store: recover %s", opts.Dir)
 	}
 	s.home, s.sealed = r.manifest.Home, r.manifest.Sealed
-	if err := r.manifest.write(opts.FS, opts.Dir); err != nil {
+	if opts.Anew {
+		err = r.manifest.makeDir(opts.FS, opts.Dir)
+	} else {
+		err = r.manifest.write(opts.FS, opts.Dir)
+	}
+	if err != nil {
 		return nil, s.openFailed(fault.Wrap(openKind(err), err, "store: write the manifest of generation %d", r.manifest.Generation))
 	}
 	if err := s.check(); err != nil {
@@ -91,7 +96,7 @@ func (s *Store) start(ctx context.Context, r *found) (err error) {
 			}
 		}
 	}
-	s.tree, err = btree.Open(ctx, btree.Options{FS: o.FS, Dir: o.Dir, Home: s.home, Base: r.manifest.Base, CacheBytes: o.CacheBytes, Check: s.check, Logger: o.Logger})
+	s.tree, err = btree.Open(ctx, btree.Options{FS: o.FS, Dir: o.Dir, Home: s.home, Base: r.manifest.Base, CacheBytes: o.CacheBytes, Check: s.check, Keep: o.Anew, Logger: o.Logger})
 	if err != nil {
 		return err
 	}
@@ -193,6 +198,9 @@ func (s *Store) recover(ctx context.Context) (*found, error) {
 	o := &s.opts
 	own := o.Owner.Generation()
 	r := &found{mem: newMemtable(1), manifest: Manifest{Generation: own, Home: own, First: 1}}
+	if o.Anew {
+		return r, nil
+	}
 	prior, err := newestManifest(o.FS, o.Dir, own)
 	if err != nil || prior == nil {
 		return r, err
@@ -342,6 +350,11 @@ func (s *Store) readHome(ctx context.Context, m *Manifest, limits map[uint64]int
 	if err != nil {
 		return err
 	}
+	if len(all) == 0 && r.root == m.Base {
+		if err := logLost(s.opts.FS, dir); err != nil {
+			return err
+		}
+	}
 	segs, err := redolog.Relevant(all, r.last)
 	if err != nil {
 		return err
@@ -371,6 +384,20 @@ func (s *Store) readHome(ctx context.Context, m *Manifest, limits map[uint64]int
 		return nil // the first look has done it
 	}
 	return redolog.CheckUnused(s.opts.FS, all, m.Home, r.last)
+}
+
+// logLost returns fault.Corrupt when the directory of a home without a root and without a log has files that are made only while there is a log.
+func logLost(fsys fsbackend.FS, dir string) error {
+	names, err := fsys.List(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if name == reserveName || strings.HasPrefix(name, "tree-") || strings.HasPrefix(name, "pool-") {
+			return &fault.Corruption{File: path.Join(dir, redolog.SegmentName(1)), What: "log segment", Want: "a log, since there is " + name, Got: "none"}
+		}
+	}
+	return nil
 }
 
 // replay applies a record. Its bytes are copied.

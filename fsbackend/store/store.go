@@ -52,6 +52,10 @@ type Options struct {
 	// modified. fault.NoSpace is retried later; any other error fails the store.
 	Sweep func(ctx context.Context, lsn uint64, entries iter.Seq2[[]byte, []byte]) error
 
+	// Anew starts from nothing, for a store whose contents are made from elsewhere: what earlier generations left is neither read nor removed. The manifest is written by Adopt and
+	// not before, so that what was only half made is never taken for a store: until then an Open of a later generation returns fault.Corrupt, unless it starts anew again.
+	Anew bool
+
 	Logger *slog.Logger // nil = slog.Default
 
 	MaxDelay  time.Duration // of a group commit that waits for more writers; 0 = 6 ms, negative = none

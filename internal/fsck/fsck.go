@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"time"
 
 	"ostor/discovery"
@@ -44,6 +45,15 @@ type Options struct {
 	BelieveOrphans bool
 	OrphanAge      time.Duration // objects younger than this may be without a name; 0 = 48 h
 
+	// Rebuild makes the object trees of object servers that cannot be opened anew (rebuild.go). All name servers must be whole.
+	Rebuild bool
+	// Only are the object servers that Rebuild is about, whether they can be opened or not. Empty: those that cannot.
+	Only []cluster.ServiceID
+	// SkipUnreadable loses objects of which the file system cannot read a block, instead of ending a rebuild.
+	SkipUnreadable bool
+	// Rebuilt is told of each object tree that was made anew, before its lost objects are reported as problems. May be nil.
+	Rebuilt func(cluster.ServiceID, objserver.RebuildReport)
+
 	Objects func() objserver.Options // the rest of object servers' options, for tests; nil = defaults
 	Logger  *slog.Logger             // nil = none
 }
@@ -73,7 +83,7 @@ func Run(ctx context.Context, o Options, report func(Problem)) (s Summary, err e
 		err = errors.Join(err, r.close(ctx))
 		s = r.sum
 	}()
-	for _, step := range []func(context.Context) error{r.open, r.servers, r.links, r.orphans} {
+	for _, step := range []func(context.Context) error{r.openNames, r.openObjects, r.servers, r.links, r.orphans} {
 		if err := step(ctx); err != nil {
 			return r.sum, err
 		}
@@ -87,7 +97,9 @@ type run struct {
 	sum     Summary
 	objects map[cluster.ServiceID]*object
 	names   map[cluster.ServiceID]*name
-	missing bool // a service could not be opened
+	missing bool                                             // a service could not be opened
+	wanted  map[cluster.ServiceID]map[cluster.ObjectID]int64 // for rebuilds: what name servers refer to
+	lost    map[cluster.Link]error                           // objects that a rebuild did not find whole, and why
 }
 
 type object struct {
@@ -108,13 +120,8 @@ func (r *run) problem(id cluster.ServiceID, repaired bool, err error) {
 	r.report(Problem{id, err, repaired})
 }
 
-// open takes and opens every service. One that cannot be opened is a problem; one that somebody else owns ends the check.
-func (r *run) open(ctx context.Context) error {
-	for _, id := range r.o.Volume.Objects() {
-		if err := r.openObject(ctx, id); err != nil {
-			return err
-		}
-	}
+// openNames takes and opens every name server. One that cannot be opened is a problem; one that somebody else owns ends the check.
+func (r *run) openNames(ctx context.Context) error {
 	for _, id := range r.o.Volume.Names {
 		owner, err := r.o.Own(ctx, id)
 		if err != nil {
@@ -134,11 +141,25 @@ func (r *run) open(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) openObject(ctx context.Context, id cluster.ServiceID) error {
-	owner, err := r.o.Own(ctx, id)
-	if err != nil {
-		return fmt.Errorf("service %s: %w", id, err)
+// openObjects is openNames for object servers, and rebuilds those that are to be.
+func (r *run) openObjects(ctx context.Context) error {
+	if err := r.checkOnly(); err != nil {
+		return err
 	}
+	for _, id := range r.o.Volume.Objects() {
+		if r.o.Rebuild && slices.Contains(r.o.Only, id) {
+			if err := r.rebuild(ctx, id); err != nil {
+				return err
+			}
+		}
+		if err := r.openObject(ctx, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) objectOptions(id cluster.ServiceID, owner Owner) objserver.Options {
 	var opts objserver.Options
 	if r.o.Objects != nil {
 		opts = r.o.Objects()
@@ -149,14 +170,44 @@ func (r *run) openObject(ctx context.Context, id cluster.ServiceID) error {
 	if r.o.BelieveOrphans {
 		opts.OrphanFew = math.MaxInt
 	}
-	srv, err := objserver.Open(ctx, opts)
+	return opts
+}
+
+func (r *run) openObject(ctx context.Context, id cluster.ServiceID) error {
+	srv, owner, err := r.tryObject(ctx, id)
 	if err != nil {
-		r.missing = true
-		r.problem(id, false, fmt.Errorf("cannot be opened: %w", err))
-		return owner.Close()
+		return err
+	}
+	if srv == nil { // reported, or rebuilt
+		return nil
 	}
 	r.objects[id] = &object{srv, owner}
 	return nil
+}
+
+// tryObject opens an object server, once more after a rebuild. It returns none when that does not help, which is a problem.
+func (r *run) tryObject(ctx context.Context, id cluster.ServiceID) (*objserver.Server, Owner, error) {
+	for again := r.o.Rebuild && len(r.o.Only) == 0; ; again = false {
+		owner, err := r.o.Own(ctx, id)
+		if err != nil {
+			return nil, nil, fmt.Errorf("service %s: %w", id, err)
+		}
+		srv, err := objserver.Open(ctx, r.objectOptions(id, owner))
+		if err == nil {
+			return srv, owner, nil
+		}
+		if cerr := owner.Close(); cerr != nil {
+			return nil, nil, cerr
+		}
+		if !again || !objserver.NoTree(err) {
+			r.missing = true
+			r.problem(id, false, fmt.Errorf("cannot be opened: %w", err))
+			return nil, nil, ctx.Err()
+		}
+		if err := r.rebuild(ctx, id); err != nil {
+			return nil, nil, err
+		}
+	}
 }
 
 // nobody keeps name servers from collecting garbage during the check.
@@ -273,6 +324,8 @@ func (r *run) links(ctx context.Context) error {
 			switch {
 			case ctx.Err() != nil:
 				return ctx.Err()
+			case errors.Is(err, fault.NotFound) && r.lost[l] != nil:
+				r.problem(id, false, fault.Wrap(fault.Corrupt, r.lost[l], "%s: its bytes are lost: object %s on %s is not whole", where, h.Object, server))
 			case errors.Is(err, fault.NotFound):
 				r.problem(id, false, fault.New(fault.Corrupt, "%s: its bytes are lost: no object %s on %s", where, h.Object, server))
 			case err != nil:
@@ -317,6 +370,7 @@ func (r *run) orphans(ctx context.Context) error {
 	return nil
 }
 
+// closeObject ends an object server.
 func (r *run) closeObject(ctx context.Context, id cluster.ServiceID) error {
 	s := r.objects[id]
 	delete(r.objects, id)

@@ -83,7 +83,8 @@ func newSite(t *testing.T) *site {
 	r := &run{o: Options{FS: st.fs, Volume: st.volume, Own: st.own, Objects: objectOptions}, report: func(p Problem) { t.Error(p.Err) },
 		objects: map[cluster.ServiceID]*object{}, names: map[cluster.ServiceID]*name{}}
 	ctx := context.Background()
-	st.no(r.open(ctx))
+	st.no(r.openNames(ctx))
+	st.no(r.openObjects(ctx))
 	os := r.objects[st.volume.Objects()[0]]
 	put := func(key string, ns *nameserver.Server) cluster.Link {
 		l := cluster.Link{Server: st.volume.Objects()[0], Object: cluster.NewObjectID()}
@@ -257,4 +258,130 @@ func TestNameServerLost(t *testing.T) {
 		t.Errorf("%d objects are left of 21", n)
 	}
 	st.no(os.Close(t.Context()))
+}
+
+// TestRebuild loses the log and tree of the object server: every name reads back, what was deleted or never named stays away, a damaged header costs its object, which is named.
+func TestRebuild(t *testing.T) {
+	t.Parallel()
+	st := newSite(t)
+	os, gone := st.volume.Objects()[0], st.links[6]
+	st.no(st.with(st.volume.Names[0], func(ns *nameserver.Server) error { // k6: of the even ones
+		_, err := ns.DeleteEntry(t.Context(), cluster.DeleteEntryRequest{LookupRequest: cluster.LookupRequest{Bucket: 1, Key: "k6"}})
+		return err
+	}))
+	if s, got := st.check(Options{}); s.Links != 19 {
+		t.Fatalf("%+v, %q", s, got)
+	}
+	st.spoil(os, func(name string) bool {
+		return strings.HasPrefix(name, "tree-") || strings.HasPrefix(name, "log-") || name == "roots"
+	})
+	if _, got := st.check(Options{Repair: true}); len(got) != 1 || !strings.Contains(got[0], "cannot be opened") {
+		t.Fatalf("without the object tree: %q", got)
+	}
+	var r objserver.RebuildReport
+	o := Options{Rebuild: true, Payloads: true, Rebuilt: func(_ cluster.ServiceID, got objserver.RebuildReport) { r = got }}
+	if s, got := st.check(o); len(got) != 0 || s.Objects != 19 || s.Links != 19 || r.Objects != 19 || r.Unnamed == 0 {
+		t.Fatalf("%+v, %+v, %q", s, r, got)
+	}
+	if s, got := st.check(Options{Payloads: true}); len(got) != 0 || s.Objects != 19 {
+		t.Fatalf("after the rebuild: %+v, %q", s, got)
+	}
+	// Again, though it can be opened, and with a header that is damaged.
+	st.header(os, st.links[4].Object)
+	o.Only = []cluster.ServiceID{os}
+	s, got := st.check(o)
+	if len(got) != 1 || !strings.Contains(got[0], `key "k4"`) || !strings.Contains(got[0], "no header names it") || len(r.Damaged) != 1 || s.Objects != 18 {
+		t.Errorf("with a damaged header: %+v, %+v, %q", s, r, got)
+	}
+	for _, l := range r.Lost {
+		if l.Object == gone.Object {
+			t.Error("a deleted object is wanted")
+		}
+	}
+	o.Only = []cluster.ServiceID{st.volume.Names[0]}
+	o.FS, o.Volume, o.Own = st.fs, st.volume, st.own
+	if _, err := Run(t.Context(), o, func(Problem) {}); !errors.Is(err, fault.Invalid) {
+		t.Errorf("rebuild of a name server: %v", err)
+	}
+}
+
+// TestRebuildNeedsNames: without a name server nobody knows what is wanted, and nothing is done.
+func TestRebuildNeedsNames(t *testing.T) {
+	t.Parallel()
+	st := newSite(t)
+	os := st.volume.Objects()[0]
+	st.spoil(os, func(name string) bool { return name == "manifest" })
+	st.spoil(st.volume.Names[1], func(name string) bool { return name == "manifest" })
+	o := Options{Rebuild: true, FS: st.fs, Volume: st.volume, Own: st.own, Objects: objectOptions}
+	if _, err := Run(t.Context(), o, func(Problem) {}); !errors.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), st.volume.Names[1].String()) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// with opens a name server and closes it again.
+func (st *site) with(id cluster.ServiceID, fn func(*nameserver.Server) error) error {
+	o, err := st.own(st.Context(), id)
+	st.no(err)
+	ns, err := nameserver.Open(st.Context(), nameserver.Options{FS: st.fs, Dir: discovery.ServiceDir(id), Owner: o, Objects: nobody{}})
+	st.no(err)
+	err = fn(ns)
+	st.no(ns.Close(st.Context()))
+	st.no(o.Release(st.Context()))
+	return err
+}
+
+// spoil removes files of a service.
+func (st *site) spoil(id cluster.ServiceID, which func(name string) bool) {
+	st.Helper()
+	dir := discovery.ServiceDir(id) + "/gen"
+	gens, err := st.fs.List(dir)
+	st.no(err)
+	for _, g := range gens {
+		files, err := st.fs.List(dir + "/" + g)
+		if err != nil {
+			continue
+		}
+		for _, f := range files {
+			if which(f) {
+				st.no(st.fs.Remove(dir + "/" + g + "/" + f))
+			}
+		}
+	}
+}
+
+// header damages the header of the first block of an object.
+func (st *site) header(id cluster.ServiceID, object cluster.ObjectID) {
+	st.Helper()
+	dir := discovery.ServiceDir(id) + "/gen"
+	gens, err := st.fs.List(dir)
+	st.no(err)
+	for _, g := range gens {
+		files, err := st.fs.List(dir + "/" + g)
+		if err != nil {
+			continue
+		}
+		for _, f := range files {
+			if !strings.HasPrefix(f, "pool-") {
+				continue
+			}
+			name := dir + "/" + g + "/" + f
+			at := int64(0)
+			sys, err := pools.Inspect(st.Context(), st.fs, name, false, func(in pools.Inspected) error {
+				if in.Header.Object == object && in.Header.Part == 0 {
+					at = int64(in.Block) + 1
+				}
+				return nil
+			})
+			st.no(err)
+			if at == 0 {
+				continue
+			}
+			h, err := st.fs.Open(name)
+			st.no(err)
+			_, err = h.WriteAt([]byte{0xff}, sys.Geometry.HeaderOffset(sys.File.Pool, uint32(at-1))+20)
+			st.no(errors.Join(err, h.Close()))
+			return
+		}
+	}
+	st.Fatal("the object has no header")
 }
