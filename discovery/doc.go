@@ -8,6 +8,7 @@
 //	services/<16hex>/volume         id of the volume that the service belongs to; made exclusively, so it reserves the id
 //	services/<16hex>/host           id of the host that runs the service: plain text, for people and tools; nothing is decided by it
 //	services/<16hex>/gen/<g>.claim  proof of ownership, made by package lease; only the names matter here
+//	control/hosts/<16hex>/<seq>     heartbeats of a host's agent: new names, old ones removed
 //	services/<16hex>/gen/<g>/owner  where generation g answers; written once
 //
 // A service answers where the owner file of its highest claim says. Without that file the service is between two owners: unavailable, never the one before.

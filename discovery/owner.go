@@ -99,35 +99,27 @@ func (o Owner) Append(b []byte) []byte {
 // DecodeOwner reads what Append wrote, and nothing else. It returns fault.Corrupt for other bytes.
 func DecodeOwner(b []byte) (Owner, error) {
 	bad := func(what string) (Owner, error) { return Owner{}, fault.New(fault.Corrupt, "owner record: %s", what) }
-	const trailer = len("crc32c 00000000\n")
-	if len(b) < trailer || len(b) > maxFileBytes {
-		return bad("wrong length")
+	lines, wrong := checkedLines(b, ownerMagic)
+	if wrong != "" {
+		return bad(wrong)
 	}
-	head, tail := b[:len(b)-trailer], b[len(b)-trailer:]
-	if string(tail) != fmt.Sprintf("crc32c %08x\n", checksum.CRC32C(head)) {
-		return bad("wrong checksum")
-	}
-	lines := strings.Split(strings.TrimSuffix(string(head), "\n"), "\n")
-	if lines[0] != ownerMagic {
-		return bad("unknown version")
-	}
-	if len(lines) < 4 {
+	if len(lines) < 3 {
 		return bad("lines are missing")
 	}
 	var ids [2]uint64
 	for i, field := range [...]string{"service ", "host "} {
-		v, err := cluster.ParseID(strings.TrimPrefix(lines[1+i], field))
+		v, err := cluster.ParseID(strings.TrimPrefix(lines[i], field))
 		if err != nil {
 			return bad("no " + field)
 		}
 		ids[i] = v
 	}
-	g, err := strconv.ParseUint(strings.TrimPrefix(lines[3], "generation "), 10, 64)
+	g, err := strconv.ParseUint(strings.TrimPrefix(lines[2], "generation "), 10, 64)
 	if err != nil {
 		return bad("no generation")
 	}
 	o := Owner{Service: cluster.ServiceID(ids[0]), Host: cluster.HostID(ids[1]), Generation: cluster.Generation(g)}
-	for _, l := range lines[4:] {
+	for _, l := range lines[3:] {
 		o.Addresses = append(o.Addresses, strings.TrimPrefix(l, "address "))
 	}
 	if err := o.validate(); err != nil {
@@ -148,7 +140,7 @@ func (o Owner) validate() error {
 		return fault.New(fault.Invalid, "owner record: %d addresses, want 1 to %d", len(o.Addresses), MaxAddresses)
 	}
 	for _, a := range o.Addresses {
-		if len(a) == 0 || len(a) > MaxAddressBytes || strings.ContainsFunc(a, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		if !validAddress(a) {
 			return fault.New(fault.Invalid, "owner record: bad address %q", a)
 		}
 	}

@@ -18,7 +18,8 @@ const localDir = "lease" // in the host-local directory
 // Profile.Wait otherwise. It returns
 //
 //   - fault.Exists, naming the holder, when a process on this host has the service;
-//   - fault.Unavailable when an owner on another host is not proven dead and Takeover is not set, or it won the race for the same number;
+//   - fault.Unavailable when an owner on another host is not proven dead and Takeover is not set, or it won the race for the same number, or is
+//     not the one that Over names;
 //   - fs.ErrNotExist when there is no such service directory;
 //   - fault.Stale when a higher claim appeared while waiting; the context's error when it ended.
 //
@@ -121,6 +122,9 @@ func (l *Lease) claimNext(ctx context.Context) (survey, time.Duration, error) {
 		s, err := l.opts.survey(ctx)
 		if err != nil {
 			return s, 0, err
+		}
+		if over := l.opts.Over; over != 0 && s.highest != over {
+			return s, 0, fault.New(fault.Unavailable, "lease: %s was to be taken after generation %d, but there is generation %d", l.opts.Dir, over, s.highest)
 		}
 		if err := l.opts.permit(s, takeover); err != nil {
 			return s, 0, err

@@ -54,6 +54,10 @@ type Options struct {
 	// Takeover allows a claim while an owner on another host is not proven dead: the claimer then waits until it cannot reply any more. Without it Acquire refuses.
 	Takeover bool
 
+	// Over is the generation that the caller means to follow: when another claim has come meanwhile, Acquire returns fault.Unavailable and claims nothing. So of several who decided
+	// to take the same service over, those who come late do not take it from the one who was first. 0: whichever is the last.
+	Over uint64
+
 	Info   string       // who we are, for messages: command, pid, host name; at most 1024 bytes
 	Logger *slog.Logger // default: none
 
