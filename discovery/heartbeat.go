@@ -108,14 +108,11 @@ func PublishHeartbeat(fsys fsbackend.FS, h Heartbeat) error {
 	if err := createFile(fsys, dir+"/"+fsbackend.GenerationName(h.Seq), h.Append(nil)); err != nil {
 		return fmt.Errorf("discovery: heartbeat %d of host %s: %w", h.Seq, h.Host, existing(err))
 	}
-	names, err := fsys.List(dir)
-	if err != nil {
-		return fmt.Errorf("discovery: heartbeats of host %s: %w", h.Host, err)
-	}
+	names, _ := fsys.List(dir) // what is not removed now will be next time
 	all, _ := numbers(names, "")
 	for _, n := range all {
 		if n+keptHeartbeats <= h.Seq {
-			_ = fsys.Remove(dir + "/" + fsbackend.GenerationName(n)) // next time then
+			_ = fsys.Remove(dir + "/" + fsbackend.GenerationName(n))
 		}
 	}
 	return nil

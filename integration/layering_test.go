@@ -35,6 +35,7 @@ var arrows = map[string]string{
 	"nameserver":                   "fsbackend fsbackend/store discovery internal/cluster base",
 	"nameserver/namerpc":           "internal/cluster internal/rpc internal/wire base",
 	"discovery":                    "fsbackend fsbackend/lease internal/cluster base",
+	"discovery/agent":              "discovery fsbackend fsbackend/lease internal/cluster base", // fsbackend: heartbeats and the probe of the mount
 	"gateway":                      "gateway/... discovery internal/cluster base",
 	"gateway/s3":                   "",
 	"gateway/sigv4":                "gateway/s3",

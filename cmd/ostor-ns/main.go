@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ostor/discovery"
 	"ostor/internal/cluster"
 	"ostor/internal/daemon"
 )
@@ -22,7 +23,7 @@ serves; gateways find it through that directory. It refuses to start while anoth
 ` + daemon.ExitCodes,
 		Example: `  ostor-ns /mnt/cluster/ostor --service 0800000000000000
   ostor-ns /mnt/cluster/ostor --service 0800000000000000 --rpc 10.0.0.1:2540 --tls-cert c.pem --tls-key k.pem --tls-ca ca.pem`,
-	}, []string{"service", "volume", "takeover", "rpc", "cache", "memtable", "log-size", "garbage-delay"}, run))
+	}, []string{"service", "volume", "takeover", "over", "rpc", "cache", "memtable", "log-size", "garbage-delay"}, run))
 }
 
 func run(ctx context.Context, p *daemon.Process) (err error) {
@@ -30,7 +31,11 @@ func run(ctx context.Context, p *daemon.Process) (err error) {
 	if err != nil {
 		return err
 	}
-	v, err := daemon.FindVolume(p.FS, p.Config.Volume)
+	volume, err := discovery.VolumeOf(p.FS, id)
+	if err != nil {
+		return err
+	}
+	v, err := discovery.LoadVolume(p.FS, volume)
 	if err != nil {
 		return err
 	}

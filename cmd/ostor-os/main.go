@@ -23,7 +23,7 @@ gateways find it through that directory. It refuses to start while another proce
 ` + daemon.ExitCodes,
 		Example: `  ostor-os /mnt/cluster/ostor --service 1000000000000000
   ostor-os /mnt/cluster/ostor --service 1000000000000000 --rpc 10.0.0.1:2541 --tls-cert c.pem --tls-key k.pem --tls-ca ca.pem`,
-	}, []string{"service", "takeover", "rpc", "cache", "memtable", "log-size", "scrub-rate"}, run))
+	}, []string{"service", "takeover", "over", "rpc", "cache", "memtable", "log-size", "scrub-rate"}, run))
 }
 
 func run(ctx context.Context, p *daemon.Process) (err error) {

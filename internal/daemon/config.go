@@ -41,6 +41,8 @@ type Config struct {
 	TLSKey   string        `mapstructure:"tls-key"`       //
 	TLSCA    string        `mapstructure:"tls-ca"`        //
 	Takeover bool          `mapstructure:"takeover"`      // take a service from another host that is not known to be dead: waits first
+	Over     uint64        `mapstructure:"over"`          // the generation to follow: with any other newest one, give up; 0 = any
+	Gateways []string      `mapstructure:"gateway"`       // where the gateways that an agent runs listen
 	Garbage  time.Duration `mapstructure:"garbage-delay"` // time between a delete and the freeing of its bytes
 	Cache    int64         `mapstructure:"cache"`         // MiB of B-tree pages cached per service
 	Memtable int64         `mapstructure:"memtable"`      // MiB of changes in memory per service before a checkpoint
@@ -62,6 +64,8 @@ func Flags(fs *pflag.FlagSet, names ...string) {
 			fs.Bool(n, d, f.help)
 		case int:
 			fs.Int(n, d, f.help)
+		case uint64:
+			fs.Uint64(n, d, f.help)
 		case time.Duration:
 			fs.Duration(n, d, f.help)
 		case []string:
@@ -95,6 +99,8 @@ var flagHelp = map[string]struct {
 	"tls-key":       {"", "PEM `FILE` with its key"},
 	"tls-ca":        {"", "PEM `FILE` with the cluster's CA"},
 	"takeover":      {false, "take the service over from a host that is not known to be dead; waits until that host can no longer reply"},
+	"over":          {uint64(0), "start only if `GEN` is still the newest generation of the service; 0 is any. For agents, so that the second of two gives up"},
+	"gateway":       {[]string(nil), "run an S3 gateway that listens on this `ADDR`; may be repeated"},
 	"garbage-delay": {time.Minute, "time between a delete and the freeing of its bytes"},
 	"cache":         {32, "`MIB` of B-tree pages cached per service"},
 	"memtable":      {24, "`MIB` of changes kept in memory per service before a checkpoint"},

@@ -29,7 +29,8 @@ import (
 // Env is what every service of a process shares.
 type Env struct {
 	Config Config
-	FS     fsbackend.FS // the ostor directory on the mount
+	Path   string       // of the ostor directory on the mount
+	FS     fsbackend.FS // that directory
 	Host   *Host
 	Boot   uint64 // number of this boot of the host
 	Log    *slog.Logger
@@ -51,15 +52,15 @@ func OpenEnv(c Config, path string, log *slog.Logger) (*Env, *fsbackend.Counters
 		return nil, nil, err
 	}
 	counted, counters := fsbackend.Count(osfs)
-	hosts := "control/hosts/" + host.ID.String()
-	if err := mkdirs(counted, "control", "control/hosts", hosts); err != nil {
+	hosts := discovery.HostsDir + "/" + host.ID.String()
+	if err := mkdirs(counted, "control", discovery.HostsDir, hosts); err != nil {
 		return nil, nil, err
 	}
 	boot, err := lease.RegisterBoot(counted, hosts)
 	if err != nil {
 		return nil, nil, fmt.Errorf("number this boot of the host: %w", err)
 	}
-	return &Env{Config: c, FS: counted, Host: host, Boot: boot, Log: log}, counters, nil
+	return &Env{Config: c, Path: path, FS: counted, Host: host, Boot: boot, Log: log}, counters, nil
 }
 
 // mkdirs makes directories, parents first, and their names durable.
@@ -193,7 +194,7 @@ func (e *Env) Own(ctx context.Context, id cluster.ServiceID) (*lease.Lease, erro
 	}
 	hostname, _ := os.Hostname()
 	l, err := lease.Acquire(ctx, lease.Options{FS: e.FS, Dir: dir, Host: uint64(e.Host.ID), Boot: e.Boot, Local: e.Host.Local, Profile: profile,
-		Takeover: e.Config.Takeover, Info: fmt.Sprintf("%s pid %d on %s", filepath.Base(os.Args[0]), os.Getpid(), hostname), Logger: e.Log.With(logkey.Service, id.String()),
+		Takeover: e.Config.Takeover, Over: e.Config.Over, Info: fmt.Sprintf("%s pid %d on %s", filepath.Base(os.Args[0]), os.Getpid(), hostname), Logger: e.Log.With(logkey.Service, id.String()),
 		OnLost: func(err error) { e.lost(id, err) }})
 	if err != nil {
 		return nil, fmt.Errorf("service %s: %w", id, err)
