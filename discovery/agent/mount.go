@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ostor/discovery"
+	"ostor/fsbackend"
 	"ostor/fsbackend/lease"
 	"ostor/internal/cluster"
 	"ostor/internal/fault"
@@ -96,10 +97,10 @@ func (a *Agent) report() discovery.Heartbeat {
 
 // keepLooking reads heartbeats and claims every N/2.
 func (a *Agent) keepLooking(ctx context.Context) {
-	l := looker{a: a, volumes: map[cluster.ServiceID]cluster.ServiceID{}, known: map[cluster.ServiceID]lease.Standing{}}
+	l := newLooker(a.opts.FS)
 	for ctx.Err() == nil {
 		begin := a.now()
-		services, err := l.look()
+		services, err := l.look(a)
 		a.mu.Lock()
 		if err == nil {
 			a.services, a.lookAt = services, begin
@@ -147,26 +148,35 @@ func (a *Agent) ping(ctx context.Context, late []discovery.Heartbeat) {
 
 // looker reads the mount. It is used by one goroutine.
 type looker struct {
-	a       *Agent
+	fs      fsbackend.FS
 	volumes map[cluster.ServiceID]cluster.ServiceID // by service; that never changes
 	known   map[cluster.ServiceID]lease.Standing
 }
 
-// look hears the hosts and returns the standing of every service of every volume, ascending; not nil.
-func (l *looker) look() ([]standing, error) {
-	fsys := l.a.opts.FS
-	hosts, err := discovery.Hosts(fsys)
+func newLooker(fs fsbackend.FS) looker {
+	return looker{fs, map[cluster.ServiceID]cluster.ServiceID{}, map[cluster.ServiceID]lease.Standing{}}
+}
+
+// look hears the other hosts for an agent and returns services.
+func (l *looker) look(a *Agent) ([]standing, error) {
+	hosts, err := discovery.Hosts(l.fs)
 	if err != nil {
 		return nil, err
 	}
 	for _, h := range hosts {
-		if h == l.a.opts.Host {
+		if h == a.opts.Host {
 			continue
 		}
-		if err := l.hear(h); err != nil {
+		if err := a.hear(h); err != nil {
 			return nil, err
 		}
 	}
+	return l.services()
+}
+
+// services returns the standing of every service of every volume, ascending; not nil.
+func (l *looker) services() ([]standing, error) {
+	fsys := l.fs
 	volumes, err := discovery.Volumes(fsys)
 	if err != nil {
 		return nil, err
@@ -201,8 +211,7 @@ func (l *looker) look() ([]standing, error) {
 }
 
 // hear reads the newest heartbeat of a host, when it is new. One that cannot be read is no sign of life yet. An error says that this host cannot look, not that the other is silent.
-func (l *looker) hear(h cluster.HostID) error {
-	a := l.a
+func (a *Agent) hear(h cluster.HostID) error {
 	seq, err := discovery.LastHeartbeat(a.opts.FS, h)
 	if err != nil {
 		return err
