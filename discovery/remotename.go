@@ -40,20 +40,20 @@ func (r *remoteName) UpdateBucket(ctx context.Context, b cluster.Bucket) (cluste
 	return call(ctx, &r.remote, once, func(s cluster.NameServer) (cluster.Bucket, error) { return s.UpdateBucket(ctx, b) })
 }
 
-func (r *remoteName) DeleteBucket(ctx context.Context, name string, id cluster.BucketID) error {
-	return r.do(ctx, once, func(s cluster.NameServer) error { return s.DeleteBucket(ctx, name, id) })
+func (r *remoteName) DeleteBucket(ctx context.Context, name string, id cluster.BucketID, epoch cluster.Epoch) error {
+	return r.do(ctx, once, func(s cluster.NameServer) error { return s.DeleteBucket(ctx, name, id, epoch) })
 }
 
 func (r *remoteName) ListBuckets(ctx context.Context, q cluster.ListBucketsRequest) (cluster.BucketPage, error) {
 	return call(ctx, &r.remote, repeatable, func(s cluster.NameServer) (cluster.BucketPage, error) { return s.ListBuckets(ctx, q) })
 }
 
-func (r *remoteName) SealBucket(ctx context.Context, id cluster.BucketID, force bool) error {
-	return r.do(ctx, once, func(s cluster.NameServer) error { return s.SealBucket(ctx, id, force) })
+func (r *remoteName) SealBucket(ctx context.Context, id cluster.BucketID, epoch cluster.Epoch, force bool) error {
+	return r.do(ctx, once, func(s cluster.NameServer) error { return s.SealBucket(ctx, id, epoch, force) })
 }
 
-func (r *remoteName) UnsealBucket(ctx context.Context, id cluster.BucketID) error {
-	return r.do(ctx, once, func(s cluster.NameServer) error { return s.UnsealBucket(ctx, id) })
+func (r *remoteName) UnsealBucket(ctx context.Context, id cluster.BucketID, epoch cluster.Epoch) error {
+	return r.do(ctx, once, func(s cluster.NameServer) error { return s.UnsealBucket(ctx, id, epoch) })
 }
 
 func (r *remoteName) Guard(ctx context.Context, g cluster.Guard) error {

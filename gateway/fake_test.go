@@ -102,7 +102,7 @@ func (n *fakeNames) GetBucket(_ context.Context, name string) (cluster.Bucket, e
 	return b, nil
 }
 
-func (n *fakeNames) DeleteBucket(_ context.Context, name string, _ cluster.BucketID) error {
+func (n *fakeNames) DeleteBucket(_ context.Context, name string, _ cluster.BucketID, _ cluster.Epoch) error {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	delete(n.c.buckets, name)
@@ -128,7 +128,7 @@ func (n *fakeNames) ListBuckets(_ context.Context, r cluster.ListBucketsRequest)
 	return p, nil
 }
 
-func (n *fakeNames) SealBucket(_ context.Context, id cluster.BucketID, force bool) error {
+func (n *fakeNames) SealBucket(_ context.Context, id cluster.BucketID, _ cluster.Epoch, force bool) error {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	if len(n.entries[id]) > 0 && !force {
@@ -138,7 +138,7 @@ func (n *fakeNames) SealBucket(_ context.Context, id cluster.BucketID, force boo
 	return nil
 }
 
-func (n *fakeNames) UnsealBucket(_ context.Context, id cluster.BucketID) error {
+func (n *fakeNames) UnsealBucket(_ context.Context, id cluster.BucketID, _ cluster.Epoch) error {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
 	delete(n.c.sealed, id)

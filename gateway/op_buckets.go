@@ -182,21 +182,21 @@ func (g *Gateway) deleteBucket(c *call) error {
 	ctx, cancel := committing(c.r.Context())
 	defer cancel()
 	for i, ns := range servers {
-		if err := ns.SealBucket(ctx, c.bkt.ID, false); err != nil {
-			g.unseal(ctx, servers[:i+1], c.bucket, c.bkt.ID)
+		if err := ns.SealBucket(ctx, c.bkt.ID, c.bkt.Epoch, false); err != nil {
+			g.unseal(ctx, servers[:i+1], c.bkt)
 			return err
 		}
 	}
 	g.buckets.forget(c.bucket)
 	ns, err := g.topology.NameServerOfBucket(c.bucket)
 	if err != nil {
-		g.unseal(ctx, servers, c.bucket, c.bkt.ID)
+		g.unseal(ctx, servers, c.bkt)
 		return err
 	}
-	if err := ns.DeleteBucket(ctx, c.bucket, c.bkt.ID); err != nil {
+	if err := ns.DeleteBucket(ctx, c.bucket, c.bkt.ID, c.bkt.Epoch); err != nil {
 		// Unavailable: it may be gone. Then the seals must stay, and if it is not gone they keep it empty until it is deleted again.
 		if k := fault.KindOf(err); k != fault.Unavailable && k != fault.NoBucket {
-			g.unseal(ctx, servers, c.bucket, c.bkt.ID)
+			g.unseal(ctx, servers, c.bkt)
 		}
 		return err
 	}
@@ -206,9 +206,10 @@ func (g *Gateway) deleteBucket(c *call) error {
 
 // unseal takes seals back, also on the server whose answer is not known. If another request deleted the bucket meanwhile, over seals of which some were taken back here,
 // the seals are put again: nothing may be written to a bucket that has no record.
-func (g *Gateway) unseal(ctx context.Context, servers []cluster.NameServer, name string, id cluster.BucketID) {
+func (g *Gateway) unseal(ctx context.Context, servers []cluster.NameServer, old *cluster.Bucket) {
+	name, id := old.Name, old.ID
 	for _, ns := range servers {
-		if err := ns.UnsealBucket(ctx, id); err != nil {
+		if err := ns.UnsealBucket(ctx, id, old.Epoch); err != nil {
 			g.log.Error("a bucket stays sealed on a name server: delete it again", slog.String(logkey.Bucket, name), slog.Any(logkey.Error, err))
 		}
 	}
@@ -217,7 +218,7 @@ func (g *Gateway) unseal(ctx context.Context, servers []cluster.NameServer, name
 		return
 	}
 	for _, ns := range servers {
-		if err := ns.SealBucket(ctx, id, true); err != nil {
+		if err := ns.SealBucket(ctx, id, old.Epoch+1, true); err != nil {
 			g.log.Error("a deleted bucket could not be sealed again on a name server", slog.String(logkey.Bucket, name), slog.Any(logkey.Error, err))
 		}
 	}

@@ -127,7 +127,7 @@ func (s *Server) UpdateBucket(ctx context.Context, b cluster.Bucket) (out cluste
 }
 
 // DeleteBucket implements [cluster.NameServer].
-func (s *Server) DeleteBucket(ctx context.Context, name string, id cluster.BucketID) error {
+func (s *Server) DeleteBucket(ctx context.Context, name string, id cluster.BucketID, epoch cluster.Epoch) error {
 	if len(name) == 0 || len(name) > maxBucketName {
 		return fault.New(fault.NoBucket, "no such bucket")
 	}
@@ -138,6 +138,9 @@ func (s *Server) DeleteBucket(ctx context.Context, name string, id cluster.Bucke
 		}
 		if old.ID != id {
 			return noBucket(name)
+		}
+		if old.Epoch != epoch {
+			return fault.New(fault.Stale, "bucket %q has epoch %d, not %d", name, old.Epoch, epoch)
 		}
 		tx.Delete(stringKey(tagBucket, name))
 		tx.Delete(ownerKey(old.Owner, name))

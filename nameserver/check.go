@@ -296,10 +296,13 @@ func (c *checker) buckets() error {
 }
 
 func (c *checker) seals() error {
-	return c.scan([]byte{tagSeal}, func(k, _ []byte) error {
+	return c.scan([]byte{tagSeal}, func(k, value []byte) error {
 		id, rest, ok := cutBucketPrefix(k)
 		if !ok || len(rest) != 0 {
 			return broken(10, "seal %x", k)
+		}
+		if v, err := decodeSeal(value); err != nil || !v.closed() {
+			return err
 		}
 		if !c.s.seals.mayHave(id) {
 			return broken(8, "the seal of bucket %s is not known in memory", id)

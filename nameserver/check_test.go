@@ -49,7 +49,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		}},
 		{"bucket not indexed", 7, func(tx *store.Tx, _, _ cluster.Entry) { tx.Delete(ownerKey(5, "photos")) }},
 		{"index without bucket", 7, func(tx *store.Tx, _, _ cluster.Entry) { tx.Put(ownerKey(5, "ghost"), indexValue) }},
-		{"sealed, but not queued", 8, func(tx *store.Tx, _, _ cluster.Entry) { tx.Put(sealKey(1), encodeSeal(false)) }},
+		{"sealed, but not queued", 8, func(tx *store.Tx, _, _ cluster.Entry) { tx.Put(sealKey(1), seal{sealedEmpty, 1}.encode()) }},
 		{"guard not indexed", 9, func(tx *store.Tx, _, _ cluster.Entry) {
 			tx.Put(guardKey(cluster.Link{Server: 1, Object: cluster.ObjectID{5}}), guard{deadline: 1 << 50, bucket: 1, key: "k"}.encode())
 		}},
@@ -97,7 +97,8 @@ func TestDescribe(t *testing.T) {
 		{guardKey(link), "guard", "guard of object 01"},
 		{garbageKey(0, cluster.VersionID{Generation: 1}), "garbage", "garbage: table"},
 		{stringKey(tagRecord, "/u/1"), "record", `record "/u/1" epoch 4`},
-		{sealKey(3), "seal", "seal of bucket 0000000000000003"},
+		{sealKey(3), "seal", "seal of bucket 0000000000000003, epoch 0, forced"},
+		{sealKey(3), "seal-2", "bucket 0000000000000003 was opened again, epoch 7"},
 		{nameKey(tagHead, 1, "k", 0), "head", `current "k"`},
 		{versionKey(1, "k", cluster.VersionID{}), "entry", `noncurrent "k"`},
 		{uploadKey(1, "k", cluster.UploadID{4}), "upload", "upload 04"},

@@ -205,7 +205,7 @@ func TestForcedSealGoesOnAfterRestart(t *testing.T) {
 		put(t, st, s, 1, fmt.Sprintf("k%d", i%(expandBatch+100)), cluster.VersioningEnabled)
 	}
 	kept := put(t, st, s, 2, "kept", 0)
-	if err := s.SealBucket(ctxb, 1, true); err != nil {
+	if err := s.SealBucket(ctxb, 1, 1, true); err != nil {
 		t.Fatal(err)
 	}
 	var at wipe

@@ -45,7 +45,15 @@ func Describe(key, value []byte) (string, error) {
 		if !ok {
 			return "", errShort
 		}
-		return fmt.Sprintf("seal of bucket %s", id), nil
+		v, err := decodeSeal(value)
+		if v.state == opened {
+			return fmt.Sprintf("bucket %s was opened again, epoch %d", id, v.epoch), err
+		}
+		forced := ""
+		if v.state == sealedForced {
+			forced = ", forced"
+		}
+		return fmt.Sprintf("seal of bucket %s, epoch %d%s", id, v.epoch, forced), err
 	}
 	return describeNamed(tag, key, value)
 }

@@ -26,7 +26,7 @@ func (s *Server) EachLink(ctx context.Context, fn func(server cluster.ServiceID,
 				if !ok {
 					return nil
 				}
-				if _, sealed, err := snap.Get(sealKey(bucket)); err != nil || sealed {
+				if v, err := getSeal(snap, bucket); err != nil || v.closed() {
 					return err // being wiped
 				}
 				if tag == tagPart && len(rest) == 20 && ended[placeOf(bucket, key, [16]byte(rest[:16]))] {

@@ -196,12 +196,12 @@ func (s *Server) wipeBucket(tx *store.Tx, bucket cluster.BucketID, at *wipe) (do
 func (s *Server) expandBucket(ctx context.Context, q *queued) error {
 	var at wipe
 	return s.repeat(ctx, func(tx *store.Tx) (bool, error) {
-		_, sealed, err := tx.Get(sealKey(q.bucket))
+		v, err := getSeal(tx, q.bucket)
 		if err != nil {
 			return false, err
 		}
 		done := true // unsealed: whoever did it has emptied the bucket
-		if sealed {
+		if v.closed() {
 			if done, err = s.wipeBucket(tx, q.bucket, &at); err != nil {
 				return false, err
 			}

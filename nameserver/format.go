@@ -20,7 +20,7 @@ const (
 	formatUpload  = 1
 	formatBucket  = 1
 	formatGuard   = 1
-	formatSeal    = 1
+	formatSeal    = 2 // 1 had no epoch
 	formatGarbage = 1
 	formatRecord  = 1
 	formatRestore = 1

@@ -77,7 +77,8 @@ func formats() map[string]struct {
 		"guard":   {g.encode(), g, func(b []byte) (any, error) { return decodeGuard(b) }},
 		"garbage": {q.encode(), q, func(b []byte) (any, error) { return decodeGarbage(b) }},
 		"record":  {newRecord(4, []byte("value")), cluster.Record{Name: "/u/1", Value: []byte("value"), Epoch: 4}, func(b []byte) (any, error) { return decodeRecord(b, "/u/1") }},
-		"seal":    {encodeSeal(true), []byte{formatSeal, 1}, func(b []byte) (any, error) { return b, nil }},
+		"seal":    {[]byte{1, 1}, seal{state: sealedForced}, func(b []byte) (any, error) { return decodeSeal(b) }},
+		"seal-2":  {seal{opened, 7}.encode(), seal{opened, 7}, func(b []byte) (any, error) { return decodeSeal(b) }},
 	}
 }
 

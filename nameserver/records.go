@@ -2,6 +2,7 @@ package nameserver
 
 import (
 	"encoding/binary"
+	"fmt"
 
 	"ostor/internal/cluster"
 	"ostor/internal/fault"
@@ -250,12 +251,49 @@ func decodeGarbage(b []byte) (g garbage, err error) {
 	return g, nil
 }
 
-// seal is the value of tagSeal: the mere presence counts.
-func encodeSeal(force bool) []byte {
-	if force {
-		return []byte{formatSeal, 1}
+// seal is the value of tagSeal: what the last deletion of a bucket that came here left.
+type seal struct {
+	state sealState
+	epoch cluster.Epoch // of the bucket's record that the seal is for, or up to which seals were taken back
+}
+
+// sealState is stored: append only.
+type sealState uint8
+
+const (
+	sealedEmpty  sealState = 0 // the bucket was empty
+	sealedForced sealState = 1 // what the bucket holds is garbage
+	opened       sealState = 2 // seals for epoch and earlier ones were taken back, and are refused
+	noSeal       sealState = 255
+)
+
+func (v seal) closed() bool { return v.state <= sealedForced }
+
+func (v seal) encode() []byte {
+	return binary.LittleEndian.AppendUint64([]byte{formatSeal, byte(v.state)}, uint64(v.epoch))
+}
+
+func decodeSeal(b []byte) (seal, error) {
+	switch {
+	case len(b) == 2 && b[0] == 1 && b[1] <= byte(sealedForced): // without an epoch, which is below all
+		return seal{state: sealState(b[1])}, nil
+	case len(b) == 10 && b[0] == formatSeal && b[1] <= byte(opened):
+		return seal{sealState(b[1]), cluster.Epoch(binary.LittleEndian.Uint64(b[2:]))}, nil
 	}
-	return []byte{formatSeal, 0}
+	return seal{}, fault.New(fault.Corrupt, "seal is malformed or of an unknown format")
+}
+
+// getSeal returns what r shows for a bucket; noSeal when no deletion of it ever came here.
+func getSeal(r reader, id cluster.BucketID) (seal, error) {
+	b, ok, err := r.Get(sealKey(id))
+	if err != nil || !ok {
+		return seal{state: noSeal}, err
+	}
+	v, err := decodeSeal(b)
+	if err != nil {
+		return v, fmt.Errorf("nameserver: bucket %s: %w", id, err)
+	}
+	return v, nil
 }
 
 func newRecord(epoch cluster.Epoch, value []byte) []byte {

@@ -37,27 +37,39 @@ func (s *Server) checkOpen(r reader, id cluster.BucketID) error {
 	if !s.seals.mayHave(id) {
 		return nil
 	}
-	_, sealed, err := r.Get(sealKey(id))
+	v, err := getSeal(r, id)
 	if err != nil {
 		return err
 	}
-	if sealed {
+	if v.closed() {
 		return fault.New(fault.NoBucket, "bucket %s is being deleted", id)
 	}
 	return nil
 }
 
 // SealBucket implements [cluster.NameServer]. What the bucket holds is worked off by the collector, in batches, over restarts: until then nobody sees it.
-func (s *Server) SealBucket(ctx context.Context, id cluster.BucketID, force bool) error {
+func (s *Server) SealBucket(ctx context.Context, id cluster.BucketID, epoch cluster.Epoch, force bool) error {
 	if err := checkBucketID(id); err != nil {
 		return err
 	}
 	s.seals.add(id)
 	return s.store.Update(ctx, func(tx *store.Tx) error {
-		if _, sealed, err := tx.Get(sealKey(id)); sealed || err != nil {
+		old, err := getSeal(tx, id)
+		switch {
+		case err != nil:
 			return err
+		case old.state == opened && epoch <= old.epoch:
+			return fault.New(fault.Stale, "bucket %s was opened again for epoch %d: a deletion of epoch %d is over", id, old.epoch, epoch)
+		case old.closed():
+			if epoch > old.epoch {
+				tx.Frees()
+				tx.Put(sealKey(id), seal{old.state, epoch}.encode())
+			}
+			return nil
 		}
+		state := sealedForced
 		if !force {
+			state = sealedEmpty
 			// A noncurrent version never is without a current one (invariant 1 of check.go), so heads tell everything.
 			empty, err := isEmpty(tx, appendBucketPrefix(nil, tagHead, id))
 			if err != nil {
@@ -68,7 +80,7 @@ func (s *Server) SealBucket(ctx context.Context, id cluster.BucketID, force bool
 			}
 		}
 		tx.Frees()
-		tx.Put(sealKey(id), encodeSeal(force))
+		tx.Put(sealKey(id), seal{state, epoch}.encode())
 		s.enqueue(tx, 0, garbage{kind: garbageBucket, origin: originVersion, due: s.now(), bucket: id})
 		return nil
 	})
@@ -81,8 +93,9 @@ func isEmpty(r reader, prefix []byte) (bool, error) {
 	return !found, it.Err()
 }
 
-// UnsealBucket implements [cluster.NameServer]. What the seal gave up is worked off first, so that a new upload is not taken for an old one.
-func (s *Server) UnsealBucket(ctx context.Context, id cluster.BucketID) error {
+// UnsealBucket implements [cluster.NameServer]. What the seal gave up is worked off first, so that a new upload is not taken for an old one. What stays is the word that seals for epoch are
+// over: one that is still under way, of somebody who does not know yet, would close the bucket for good.
+func (s *Server) UnsealBucket(ctx context.Context, id cluster.BucketID, epoch cluster.Epoch) error {
 	if err := checkBucketID(id); err != nil {
 		return err
 	}
@@ -90,16 +103,21 @@ func (s *Server) UnsealBucket(ctx context.Context, id cluster.BucketID) error {
 	for {
 		done := false
 		err := s.store.Update(ctx, func(tx *store.Tx) error {
-			_, sealed, err := tx.Get(sealKey(id))
-			if err != nil || !sealed {
+			old, err := getSeal(tx, id)
+			if err != nil || old.state != noSeal && old.epoch > epoch {
 				done = true
 				return err
 			}
 			tx.Frees()
-			if done, err = s.wipeBucket(tx, id, &at); err == nil && done {
-				tx.Delete(sealKey(id))
+			if done = !old.closed(); !done {
+				if done, err = s.wipeBucket(tx, id, &at); err != nil {
+					return err
+				}
 			}
-			return err
+			if done {
+				tx.Put(sealKey(id), seal{opened, epoch}.encode())
+			}
+			return nil
 		})
 		if err != nil || done {
 			return err

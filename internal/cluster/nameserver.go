@@ -20,15 +20,18 @@ type NameServer interface {
 	// UpdateBucket replaces a bucket's Owner, Versioning and Attrs when its ID and Epoch are still b's, and returns it with the new epoch.
 	// It returns fault.NoBucket when it is gone, fault.Stale when the epoch has moved on: read again and retry.
 	UpdateBucket(ctx context.Context, b Bucket) (Bucket, error)
-	// DeleteBucket removes the record if its ID is id. The caller has sealed the bucket on every name server before. fault.NoBucket when it is gone.
-	DeleteBucket(ctx context.Context, name string, id BucketID) error
+	// DeleteBucket removes the record if its ID is id and its Epoch is epoch: that for which the caller has sealed the bucket on every name server before. fault.NoBucket when it is gone,
+	// fault.Stale when the epoch has moved on: read again and seal again.
+	DeleteBucket(ctx context.Context, name string, id BucketID, epoch Epoch) error
 	// ListBuckets lists the buckets whose records are here, by name.
 	ListBuckets(ctx context.Context, r ListBucketsRequest) (BucketPage, error)
 	// SealBucket ends all writes and reads in a bucket here, provided that it holds no entry, version or delete marker: otherwise fault.NotEmpty and nothing is
-	// changed. With force it seals even then, and what the bucket holds goes to garbage collection. Running uploads do not count and are aborted.
-	SealBucket(ctx context.Context, id BucketID, force bool) error
-	// UnsealBucket takes a seal back, when another server refused it. Aborted uploads stay aborted.
-	UnsealBucket(ctx context.Context, id BucketID) error
+	// changed. With force it seals even then, and what the bucket holds goes to garbage collection. Running uploads do not count and are aborted. epoch is that of the bucket's
+	// record as the caller read it. fault.Stale when the bucket was opened here for this epoch or a later one.
+	SealBucket(ctx context.Context, id BucketID, epoch Epoch, force bool) error
+	// UnsealBucket takes back a seal for epoch or an earlier one, and refuses such from now on; a seal for a later epoch stays, without an error. The caller has seen the record of the
+	// bucket with a later epoch: so no DeleteBucket that counts on what is opened here can succeed any more. Aborted uploads stay aborted.
+	UnsealBucket(ctx context.Context, id BucketID, epoch Epoch) error
 
 	// Objects.
 

@@ -75,12 +75,14 @@ func DecodeBucketRef(b []byte) (v BucketRef, err error) {
 
 func appendBucketRef(b []byte, v *BucketRef) []byte {
 	b = appendU64(b, uint64(v.ID))
+	b = appendU64(b, uint64(v.Epoch))
 	b = appendString(b, v.Name)
 	return b
 }
 
 func readBucketRef(d *decoder, v *BucketRef) {
 	v.ID = cluster.BucketID(d.u64())
+	v.Epoch = cluster.Epoch(d.u64())
 	v.Name = d.string()
 }
 
@@ -119,11 +121,13 @@ func DecodeSeal(b []byte) (v Seal, err error) {
 
 func appendSeal(b []byte, v *Seal) []byte {
 	b = appendU64(b, uint64(v.ID))
+	b = appendU64(b, uint64(v.Epoch))
 	b = appendBool(b, v.Force)
 	return b
 }
 
 func readSeal(d *decoder, v *Seal) {
 	v.ID = cluster.BucketID(d.u64())
+	v.Epoch = cluster.Epoch(d.u64())
 	v.Force = d.bool()
 }

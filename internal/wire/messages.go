@@ -6,14 +6,16 @@ import (
 
 // Requests that the contracts pass as single arguments.
 type (
-	// BucketRef names one life of a bucket.
+	// BucketRef names one state of one life of a bucket.
 	BucketRef struct {
-		Name string
-		ID   cluster.BucketID
+		Name  string
+		ID    cluster.BucketID
+		Epoch cluster.Epoch
 	}
 	// Seal asks to seal a bucket; Force is left out for unsealing.
 	Seal struct {
 		ID    cluster.BucketID
+		Epoch cluster.Epoch
 		Force bool
 	}
 	// PartsQuery: see cluster.NameServer.Parts.

@@ -263,7 +263,7 @@ func TestRefused(t *testing.T) {
 		{"count of 2^63", second(DecodeObjectIDs([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1}))},
 		{"overlong count", second(DecodeObjectIDs(append([]byte{0x81, 0x00}, id...)))},
 		{"string beyond the end", second(DecodeName([]byte{5, 'a'}))},
-		{"truth of 2", second(DecodeSeal([]byte{0, 0, 0, 0, 0, 0, 0, 0, 2}))},
+		{"truth of 2", second(DecodeSeal(append(make([]byte, 16), 2)))},
 		{"unknown bits", second(DecodeEntry(append(make([]byte, 16), bytes.Repeat([]byte{0xf8}, 200)...)))},
 		{"empty", second(DecodeEntry(nil))},
 	} {

@@ -131,9 +131,9 @@ func (c *Client) UpdateBucket(ctx context.Context, v cluster.Bucket) (cluster.Bu
 }
 
 // DeleteBucket implements cluster.NameServer.
-func (c *Client) DeleteBucket(ctx context.Context, name string, id cluster.BucketID) error {
+func (c *Client) DeleteBucket(ctx context.Context, name string, id cluster.BucketID, epoch cluster.Epoch) error {
 	b := pool.Get().(*buffers)
-	b.request = wire.AppendBucketRef(b.request[:0], &wire.BucketRef{Name: name, ID: id})
+	b.request = wire.AppendBucketRef(b.request[:0], &wire.BucketRef{Name: name, ID: id, Epoch: epoch})
 	return c.done(ctx, wire.OpDeleteBucket, b)
 }
 
@@ -145,16 +145,16 @@ func (c *Client) ListBuckets(ctx context.Context, q cluster.ListBucketsRequest) 
 }
 
 // SealBucket implements cluster.NameServer.
-func (c *Client) SealBucket(ctx context.Context, id cluster.BucketID, force bool) error {
+func (c *Client) SealBucket(ctx context.Context, id cluster.BucketID, epoch cluster.Epoch, force bool) error {
 	b := pool.Get().(*buffers)
-	b.request = wire.AppendSeal(b.request[:0], &wire.Seal{ID: id, Force: force})
+	b.request = wire.AppendSeal(b.request[:0], &wire.Seal{ID: id, Epoch: epoch, Force: force})
 	return c.done(ctx, wire.OpSealBucket, b)
 }
 
 // UnsealBucket implements cluster.NameServer.
-func (c *Client) UnsealBucket(ctx context.Context, id cluster.BucketID) error {
+func (c *Client) UnsealBucket(ctx context.Context, id cluster.BucketID, epoch cluster.Epoch) error {
 	b := pool.Get().(*buffers)
-	b.request = wire.AppendSeal(b.request[:0], &wire.Seal{ID: id})
+	b.request = wire.AppendSeal(b.request[:0], &wire.Seal{ID: id, Epoch: epoch})
 	return c.done(ctx, wire.OpUnsealBucket, b)
 }
 

@@ -97,7 +97,7 @@ var operations = [...]func(ctx context.Context, srv cluster.NameServer, c *rpc.C
 		if err != nil {
 			return err
 		}
-		return srv.DeleteBucket(ctx, q.Name, q.ID)
+		return srv.DeleteBucket(ctx, q.Name, q.ID, q.Epoch)
 	},
 	wire.OpListBuckets: func(ctx context.Context, srv cluster.NameServer, c *rpc.Call) error {
 		q, err := wire.DecodeListBucketsRequest(c.Request)
@@ -115,14 +115,14 @@ var operations = [...]func(ctx context.Context, srv cluster.NameServer, c *rpc.C
 		if err != nil {
 			return err
 		}
-		return srv.SealBucket(ctx, q.ID, q.Force)
+		return srv.SealBucket(ctx, q.ID, q.Epoch, q.Force)
 	},
 	wire.OpUnsealBucket: func(ctx context.Context, srv cluster.NameServer, c *rpc.Call) error {
 		q, err := wire.DecodeSeal(c.Request)
 		if err != nil {
 			return err
 		}
-		return srv.UnsealBucket(ctx, q.ID)
+		return srv.UnsealBucket(ctx, q.ID, q.Epoch)
 	},
 	wire.OpGuard: func(ctx context.Context, srv cluster.NameServer, c *rpc.Call) error {
 		q, err := wire.DecodeGuard(c.Request)

@@ -31,7 +31,7 @@ func NameServer(t *testing.T, open func(t *testing.T) NameServerSetup) {
 		name string
 		run  func(*suite)
 	}{
-		{"Buckets", testBuckets}, {"BucketPages", testBucketPages}, {"Seal", testSeal}, {"SealForce", testSealForce}, {"Guards", testGuards},
+		{"Buckets", testBuckets}, {"BucketPages", testBucketPages}, {"Seal", testSeal}, {"SealForce", testSealForce}, {"SealEpochs", testSealEpochs}, {"Guards", testGuards},
 		{"GuardExpiry", testGuardExpiry}, {"Entry", testEntry}, {"Overwrite", testOverwrite}, {"Versions", testVersions}, {"Suspended", testSuspended},
 		{"Conditions", testConditions}, {"ConditionRace", testConditionRace}, {"UpdateEntry", testUpdateEntry}, {"List", testList},
 		{"ListProperty", testListProperty}, {"ListVersions", testListVersions}, {"Multipart", testMultipart}, {"CompleteErrors", testCompleteErrors},
@@ -163,9 +163,10 @@ func testBuckets(s *suite) {
 		s.no(err)
 		equal(s, len(p.Buckets), n)
 	}
-	s.want(s.ns.DeleteBucket(s.ctx, "photos", 12), fault.NoBucket)
-	s.no(s.ns.DeleteBucket(s.ctx, "photos", 11))
-	s.want(s.ns.DeleteBucket(s.ctx, "photos", 11), fault.NoBucket)
+	s.want(s.ns.DeleteBucket(s.ctx, "photos", 12, 2), fault.NoBucket)
+	s.want(s.ns.DeleteBucket(s.ctx, "photos", 11, 1), fault.Stale)
+	s.no(s.ns.DeleteBucket(s.ctx, "photos", 11, 2))
+	s.want(s.ns.DeleteBucket(s.ctx, "photos", 11, 2), fault.NoBucket)
 	p, err := s.ns.ListBuckets(s.ctx, cluster.ListBucketsRequest{Owner: 6})
 	s.no(err)
 	equal(s, p, cluster.BucketPage{})
@@ -206,9 +207,9 @@ func testBucketPages(s *suite) {
 
 func testSeal(s *suite) {
 	e := s.create("a", cluster.Unversioned)
-	s.want(s.ns.SealBucket(s.ctx, s.bucket, false), fault.NotEmpty)
+	s.want(s.ns.SealBucket(s.ctx, s.bucket, 3, false), fault.NotEmpty)
 	s.delete("a", cluster.VersioningEnabled) // a delete marker counts
-	s.want(s.ns.SealBucket(s.ctx, s.bucket, false), fault.NotEmpty)
+	s.want(s.ns.SealBucket(s.ctx, s.bucket, 3, false), fault.NotEmpty)
 	p, err := s.ns.ListVersions(s.ctx, cluster.ListVersionsRequest{Bucket: s.bucket})
 	s.no(err)
 	equal(s, len(p.Entries), 2)
@@ -221,12 +222,12 @@ func testSeal(s *suite) {
 	part := s.guarded("up")
 	s.no(s.ns.PutPart(s.ctx, s.bucket, "up", id, cluster.Part{Number: 1, Size: 1, Content: part, ETag: "e", Modified: day}))
 	late := s.guarded("late")
-	s.no(s.ns.SealBucket(s.ctx, s.bucket, false))
-	s.no(s.ns.SealBucket(s.ctx, s.bucket, false))
+	s.no(s.ns.SealBucket(s.ctx, s.bucket, 3, false))
+	s.no(s.ns.SealBucket(s.ctx, s.bucket, 3, false))
 	s.closed("up", id, late)
 	s.collected([]cluster.Link{e.Content, part, late}, late)
-	s.no(s.ns.UnsealBucket(s.ctx, s.bucket))
-	s.no(s.ns.UnsealBucket(s.ctx, s.bucket))
+	s.no(s.ns.UnsealBucket(s.ctx, s.bucket, 3))
+	s.no(s.ns.UnsealBucket(s.ctx, s.bucket, 3))
 	_, err = s.ns.GetUpload(s.ctx, s.bucket, "up", id)
 	s.want(err, fault.NoUpload)
 	s.create("b", cluster.Unversioned)
@@ -309,16 +310,46 @@ func testSealForce(s *suite) {
 	for _, p := range append(parts, openParts...) {
 		all = append(all, p.Content)
 	}
-	s.no(s.ns.SealBucket(s.ctx, s.bucket, true))
+	s.no(s.ns.SealBucket(s.ctx, s.bucket, 3, true))
 	s.closed("open", open, cluster.Link{})
 	s.collected(all)
-	s.no(s.ns.UnsealBucket(s.ctx, s.bucket))
+	s.no(s.ns.UnsealBucket(s.ctx, s.bucket, 3))
 	p, err := s.ns.ListVersions(s.ctx, cluster.ListVersionsRequest{Bucket: s.bucket})
 	s.no(err)
 	equal(s, p, cluster.ListPage{})
 	u, err := s.ns.ListUploads(s.ctx, cluster.ListUploadsRequest{Bucket: s.bucket})
 	s.no(err)
 	equal(s, u, cluster.UploadPage{})
+}
+
+// testSealEpochs: what somebody does late, who does not know that another one went on, neither closes a bucket for good nor opens one that is being deleted.
+func testSealEpochs(s *suite) {
+	isOpen := func(want bool) {
+		s.Helper()
+		_, err := s.ns.List(s.ctx, cluster.ListRequest{Bucket: s.bucket})
+		if got := err == nil; got != want || !got && !errors.Is(err, fault.NoBucket) {
+			s.Errorf("got %v; want an open bucket: %v", err, want)
+		}
+	}
+	s.no(s.ns.UnsealBucket(s.ctx, s.bucket, 3)) // a deletion that did not come as far as this server
+	s.want(s.ns.SealBucket(s.ctx, s.bucket, 3, false), fault.Stale)
+	s.want(s.ns.SealBucket(s.ctx, s.bucket, 2, true), fault.Stale)
+	isOpen(true)
+	s.no(s.ns.SealBucket(s.ctx, s.bucket, 4, false))
+	isOpen(false)
+	s.no(s.ns.UnsealBucket(s.ctx, s.bucket, 3))
+	isOpen(false)
+	s.no(s.ns.SealBucket(s.ctx, s.bucket, 6, false))
+	s.no(s.ns.SealBucket(s.ctx, s.bucket, 5, false)) // sealed it is
+	s.no(s.ns.UnsealBucket(s.ctx, s.bucket, 5))
+	isOpen(false)
+	s.no(s.ns.UnsealBucket(s.ctx, s.bucket, 6))
+	isOpen(true)
+	s.no(s.ns.UnsealBucket(s.ctx, s.bucket, 4))
+	s.want(s.ns.SealBucket(s.ctx, s.bucket, 6, false), fault.Stale)
+	s.create("a", cluster.Unversioned)
+	s.want(s.ns.SealBucket(s.ctx, s.bucket, 7, false), fault.NotEmpty)
+	isOpen(true)
 }
 
 func testConditionRace(s *suite) {
