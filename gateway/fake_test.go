@@ -145,6 +145,24 @@ func (n *fakeNames) UnsealBucket(_ context.Context, id cluster.BucketID, _ clust
 	return nil
 }
 
+// ApplyRecords takes everything: what is kept in records is tested on real servers.
+func (n *fakeNames) ApplyRecords(context.Context, []cluster.RecordChange) error { return nil }
+
+func (n *fakeNames) UpdateBucket(_ context.Context, b cluster.Bucket) (cluster.Bucket, error) {
+	n.c.mu.Lock()
+	defer n.c.mu.Unlock()
+	old, ok := n.c.buckets[b.Name]
+	switch {
+	case !ok || old.ID != b.ID:
+		return b, fault.NoBucket
+	case old.Epoch != b.Epoch:
+		return b, fault.Stale
+	}
+	b.Epoch++
+	n.c.buckets[b.Name] = b
+	return b, nil
+}
+
 func (n *fakeNames) Guard(_ context.Context, g cluster.Guard) error {
 	if n.c.onGuard != nil {
 		if err := n.c.onGuard(); err != nil {

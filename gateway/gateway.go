@@ -15,6 +15,7 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ostor/gateway/intent"
 	"ostor/gateway/s3"
 	"ostor/gateway/sigv4"
 	"ostor/internal/cluster"
@@ -79,6 +80,7 @@ type Gateway struct {
 	buckets   bucketCache
 	rules     rulesCache
 	names     userNames
+	intents   *intent.Journal
 
 	noDefaultCORS bool
 
@@ -121,6 +123,7 @@ func New(o Options) (*Gateway, error) {
 		}
 		g.domains = append(g.domains, d)
 	}
+	g.intents = intent.New(g.topology, g.log)
 	slices.SortFunc(g.domains, func(a, b string) int { return len(b) - len(a) })
 	g.hostID = g.serviceID.String() + "-" + cluster.HostID(g.requestBase).String()
 	g.hostIDHeader = []string{g.hostID}

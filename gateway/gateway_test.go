@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"ostor/gateway/intent"
 	"ostor/internal/cluster"
 	"ostor/internal/fault"
 )
@@ -196,7 +197,7 @@ func TestBucketMadeAnew(t *testing.T) {
 	s := newSite(t, 2)
 	other := newSite(t, 2)
 	other.cluster = s.cluster
-	other.gateway.topology = s.cluster
+	other.gateway.topology, other.gateway.intents = s.cluster, intent.New(s.cluster, nil)
 	s.want(200, "", ask{method: "PUT", target: "/box"})
 	s.want(200, "", ask{method: "PUT", target: "/box/old", body: "x"})
 	other.want(204, "", ask{method: "DELETE", target: "/box/old"})

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"ostor/gateway/s3"
 	"ostor/internal/cluster"
 	"ostor/internal/fault"
-	"ostor/internal/logkey"
 )
 
 const maxListBuckets = 10000
@@ -171,55 +169,14 @@ func (g *Gateway) getBucketVersioning(c *call) error {
 	return c.replyXML(func(x *s3.XML) { s3.WriteVersioning(x, status) })
 }
 
-// deleteBucket answers DeleteBucket: seal the bucket on every name server, so that no write can slip in behind the check that it is empty, and then remove its
-// record. That removal is the point of no return. A refused seal is taken back everywhere. A gateway that dies in between leaves the bucket sealed on some
-// servers, refusing writes there; deleting it again completes it.
+// deleteBucket answers DeleteBucket. What a gateway that dies on the way leaves is brought to an end by another one: package intent.
 func (g *Gateway) deleteBucket(c *call) error {
-	servers, err := g.topology.NameServers()
-	if err != nil {
-		return err
-	}
 	ctx, cancel := committing(c.r.Context())
 	defer cancel()
-	for i, ns := range servers {
-		if err := ns.SealBucket(ctx, c.bkt.ID, c.bkt.Epoch, false); err != nil {
-			g.unseal(ctx, servers[:i+1], c.bkt)
-			return err
-		}
-	}
+	err := g.intents.DeleteBucket(ctx, *c.bkt, false)
 	g.buckets.forget(c.bucket)
-	ns, err := g.topology.NameServerOfBucket(c.bucket)
 	if err != nil {
-		g.unseal(ctx, servers, c.bkt)
 		return err
 	}
-	if err := ns.DeleteBucket(ctx, c.bucket, c.bkt.ID, c.bkt.Epoch); err != nil {
-		// Unavailable: it may be gone. Then the seals must stay, and if it is not gone they keep it empty until it is deleted again.
-		if k := fault.KindOf(err); k != fault.Unavailable && k != fault.NoBucket {
-			g.unseal(ctx, servers, c.bkt)
-		}
-		return err
-	}
-	g.buckets.forget(c.bucket)
 	return c.replyEmpty(http.StatusNoContent)
-}
-
-// unseal takes seals back, also on the server whose answer is not known. If another request deleted the bucket meanwhile, over seals of which some were taken back here,
-// the seals are put again: nothing may be written to a bucket that has no record.
-func (g *Gateway) unseal(ctx context.Context, servers []cluster.NameServer, old *cluster.Bucket) {
-	name, id := old.Name, old.ID
-	for _, ns := range servers {
-		if err := ns.UnsealBucket(ctx, id, old.Epoch); err != nil {
-			g.log.Error("a bucket stays sealed on a name server: delete it again", slog.String(logkey.Bucket, name), slog.Any(logkey.Error, err))
-		}
-	}
-	b, err := g.freshBucket(ctx, name)
-	if (err == nil && b.ID == id) || (err != nil && fault.KindOf(err) != fault.NoBucket) {
-		return
-	}
-	for _, ns := range servers {
-		if err := ns.SealBucket(ctx, id, old.Epoch+1, true); err != nil {
-			g.log.Error("a deleted bucket could not be sealed again on a name server", slog.String(logkey.Bucket, name), slog.Any(logkey.Error, err))
-		}
-	}
 }

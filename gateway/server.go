@@ -7,12 +7,15 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"ostor/gateway/intent"
 )
 
 // Server is a gateway behind a listener. Connections have a limit for their headers, a minute of silence at most while a body moves (see deadline.go), and two minutes
-// of idleness between requests. It runs one goroutine per listener, and those of net/http.
+// of idleness between requests. It runs one goroutine per listener, those of net/http, and the [intent.Finisher]'s.
 type Server struct {
 	http *http.Server
+	left *intent.Finisher // of what other gateways left
 	done chan struct{}
 	err  error // of the listener; valid after done is closed
 }
@@ -26,7 +29,7 @@ const (
 
 // Serve begins to answer requests on l and returns at once; l is the server's from now on.
 func Serve(l net.Listener, g *Gateway) *Server {
-	s := &Server{done: make(chan struct{}), http: &http.Server{
+	s := &Server{done: make(chan struct{}), left: intent.NewFinisher(g.intents, nil), http: &http.Server{
 		Handler:           g,
 		ReadHeaderTimeout: headerTimeout,
 		WriteTimeout:      stallTimeout, // from the end of the headers; handlers extend it while data moves
@@ -34,6 +37,7 @@ func Serve(l net.Listener, g *Gateway) *Server {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelDebug), // clients make these errors
 	}}
+	s.left.Start()
 	go func() {
 		defer close(s.done)
 		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -54,5 +58,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		err = errors.Join(err, s.http.Close())
 	}
 	<-s.done
+	s.left.Close()
 	return errors.Join(err, s.err)
 }

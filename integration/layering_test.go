@@ -42,6 +42,7 @@ var arrows = map[string]string{
 	"gateway/sigv2":                "gateway/s3",
 	"gateway/policy":               "",                                           // pure functions
 	"gateway/acl":                  "",                                           // pure functions
+	"gateway/intent":               "internal/cluster base",                      // what a dead gateway left: knows the name servers only
 	"gateway/account":              "gateway/s3 fsbackend internal/cluster base", // gateway/s3: it is the s3.Lookup of the verifiers; fsbackend: the cluster key's file
 	"integration/...":              "all",
 	"integration":                  "all",
