@@ -6,6 +6,7 @@ import (
 
 	"ostor/fsbackend/store"
 	"ostor/internal/cluster"
+	"ostor/internal/patient"
 )
 
 // enqueue adds an entry to the garbage queue of a server; server 0 is for entries that stand for many links.
@@ -24,7 +25,7 @@ func (s *Server) ready(due, now int64) bool {
 
 // collector is the state of garbage collection.
 type collector struct {
-	pass sync.Mutex // held by the one pass that runs; taken before everything else
+	pass patient.Mutex // held by the one pass that runs; taken before everything else
 
 	mu      sync.Mutex
 	pending map[cluster.Link]struct{}      // given up with their guards in this generation, and queued: a late guard must not revive them

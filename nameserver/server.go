@@ -12,6 +12,7 @@ import (
 	"ostor/fsbackend/store"
 	"ostor/internal/cluster"
 	"ostor/internal/fault"
+	"ostor/internal/patient"
 )
 
 // largestBatchBytes bounds one request's batch: the completion of 10,000 parts with the longest ETags and checksums makes 157 chunks of 16 KiB and their keys.
@@ -77,8 +78,8 @@ type Server struct {
 	stop  context.CancelFunc
 	tasks sync.WaitGroup
 
-	life   sync.RWMutex // held shared by readers: Close waits for their snapshots
-	closed bool         // guarded by life
+	life   patient.RWMutex // held shared by readers: Close waits for their snapshots
+	closed bool            // guarded by life
 
 	counters counters
 }

@@ -29,5 +29,5 @@
 //
 // # Locks
 //
-// No lock of this package is held during I/O; package pools holds one while it makes a file. Order: store's write lock, pools, pins shard.
+// During I/O only the locks of package patient are held: open by each call, collect and orphans by a round; package pools holds one while it makes a file. Order: store's write lock, pools, pins shard.
 package objserver

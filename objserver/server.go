@@ -16,6 +16,7 @@ import (
 	"ostor/internal/cluster"
 	"ostor/internal/fault"
 	"ostor/internal/logkey"
+	"ostor/internal/patient"
 	"ostor/pools"
 )
 
@@ -86,16 +87,16 @@ type Server struct {
 	pins  *pins
 	bufs  *buffers
 
-	open    sync.RWMutex // held shared by each call, alone by Close
+	open    patient.RWMutex // held shared by each call, alone by Close
 	closed  bool
 	closing context.Context // ends when Close begins
 	stop    context.CancelFunc
 	ready   chan struct{} // closed when pools is set, or Open failed
 	janitor sync.WaitGroup
-	collect sync.Mutex // one round at a time; guards rounds and stuck
+	collect patient.Mutex // one round at a time; guards rounds and stuck
 	rounds  int
 	stuck   map[pools.RegionID]time.Time // regions that could not be emptied: not tried again before
-	orphans sync.Mutex                   // one pass at a time
+	orphans patient.Mutex                // one pass at a time
 
 	slowPiece time.Duration // see the constant; tests change it
 

@@ -18,6 +18,7 @@ import (
 	"ostor/internal/cluster"
 	"ostor/internal/fault"
 	"ostor/internal/logkey"
+	"ostor/internal/patient"
 )
 
 const (
@@ -63,7 +64,7 @@ type Pools struct {
 
 // pool is where blocks of one size are reserved.
 type pool struct {
-	mu    sync.Mutex
+	mu    patient.Mutex
 	files []*file // writable, by number
 	low   int     // no file before it has a free block
 	next  uint32  // number of the next new file

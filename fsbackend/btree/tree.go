@@ -12,6 +12,7 @@ import (
 	"ostor/fsbackend"
 	"ostor/internal/fault"
 	"ostor/internal/logkey"
+	"ostor/internal/patient"
 )
 
 // Options of Open.
@@ -57,7 +58,7 @@ type Tree struct {
 	pager *pager
 	ring  fsbackend.File
 
-	applyMu  sync.Mutex // one Apply or Check at a time; guards what follows
+	applyMu  patient.Mutex // one Apply or Check at a time; guards what follows
 	space    *space
 	dirPages []PageID   // where the current root's directory lies
 	failed   error      // why no Apply is possible any more

@@ -13,6 +13,7 @@ import (
 	"ostor/fsbackend/btree"
 	"ostor/fsbackend/redolog"
 	"ostor/internal/fault"
+	"ostor/internal/patient"
 )
 
 // Limits.
@@ -106,9 +107,9 @@ type Store struct {
 	failure  atomic.Pointer[error] // why the store answers no more; nil = it does
 	counters counters
 
-	writer sync.Mutex // held by the Update that runs
-	tx     Tx         // of that Update
-	closed bool       // no more updates
+	writer patient.Mutex // held by the Update that runs
+	tx     Tx            // of that Update
+	closed bool          // no more updates
 
 	mu      sync.Mutex        // also the log's
 	active  *memtable         // changed with writer held, too
