@@ -62,7 +62,7 @@ func (g *Gateway) storeStream(ctx context.Context, to content, size int64, body 
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	guarded := guardResults.Get().(chan error)
+	guarded := g.guardResult()
 	go func() {
 		err := to.ns.Guard(ctx, cluster.Guard{Bucket: to.bucket, Key: to.key, Content: link, Timeout: guardTimeout})
 		if err != nil {
@@ -72,7 +72,7 @@ func (g *Gateway) storeStream(ctx context.Context, to content, size int64, body 
 	}()
 	_, err = os.CreateObject(ctx, link.Object, size, body)
 	guardErr := <-guarded
-	guardResults.Put(guarded)
+	g.guardResults.Put(guarded)
 	switch {
 	case guardErr != nil:
 		g.discard(ctx, to, link)
@@ -84,8 +84,13 @@ func (g *Gateway) storeStream(ctx context.Context, to content, size int64, body 
 	return link, nil
 }
 
-// guardResults pools channels of one element, empty while pooled.
-var guardResults = sync.Pool{New: func() any { return make(chan error, 1) }}
+// guardResult returns a channel of one element, which is empty.
+func (g *Gateway) guardResult() chan error {
+	if c, ok := g.guardResults.Get().(chan error); ok {
+		return c
+	}
+	return make(chan error, 1)
+}
 
 // dropGuard tells the name server that link will not be named. It matters only for space: an unanswered guard expires.
 func (g *Gateway) dropGuard(ctx context.Context, to content, link cluster.Link) {

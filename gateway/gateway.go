@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -90,6 +91,8 @@ type Gateway struct {
 	requests     atomic.Uint64
 	slots        int64
 	inFlight     atomic.Int64
+
+	guardResults sync.Pool // of chan error; not shared between gateways, which may live in different bubbles of testing/synctest
 }
 
 var _ http.Handler = (*Gateway)(nil)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,7 @@ type ClientOptions struct {
 	Generation uint64 // of the owner that is addressed
 
 	TLS           *tls.Config   // for TCP; nil: no TLS. Never used on unix sockets
+	Dial          Dialer        // how to connect; nil: by the operating system, with TLS. For simulated networks
 	MaxConns      int           // connections, and so calls, at the same time; more wait. Default 256
 	DialTimeout   time.Duration // connecting, TLS and hello. Default 5 s
 	ReplyTimeout  time.Duration // without a deadline in the context: for the reply, after the request was sent. Default 2 min
@@ -27,10 +29,17 @@ type ClientOptions struct {
 	IdleTimeout   time.Duration // a connection that was not used for so long is closed. Default 2 min
 }
 
+// Dialer connects to an address of ClientOptions.
+type Dialer func(ctx context.Context, address string) (net.Conn, error)
+
 // EnsureDefaults fills what is zero.
 func (o *ClientOptions) EnsureDefaults() {
 	if o.MaxConns == 0 {
 		o.MaxConns = 256
+	}
+	if o.Dial == nil {
+		cfg := o.TLS
+		o.Dial = func(ctx context.Context, address string) (net.Conn, error) { return dial(ctx, address, cfg) }
 	}
 	o.DialTimeout = defaultTo(o.DialTimeout, 5*time.Second)
 	o.ReplyTimeout = defaultTo(o.ReplyTimeout, 2*time.Minute)
@@ -166,7 +175,7 @@ func (c *Client) release(cc *clientConn, inOrder bool) {
 func (c *Client) connect(ctx context.Context) (*clientConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.DialTimeout)
 	defer cancel()
-	nc, err := dial(ctx, c.opts.Address, c.opts.TLS)
+	nc, err := c.opts.Dial(ctx, c.opts.Address)
 	if err != nil {
 		return nil, fault.Wrap(fault.Unavailable, err, "rpc: connect to %s", c.opts.Address)
 	}

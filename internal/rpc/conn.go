@@ -43,6 +43,9 @@ type conn struct {
 	ready  bool
 }
 
+// pender is a connection that is none of the operating system, and can be asked itself.
+type pender interface{ Pending() bool }
+
 var writeBuffers = sync.Pool{New: func() any { return new([writeBufferBytes]byte) }}
 
 func newConn(nc net.Conn) *conn {
@@ -71,6 +74,9 @@ func newConn(nc net.Conn) *conn {
 func (c *conn) pending() bool {
 	if c.br.Buffered() > 0 {
 		return true
+	}
+	if p, ok := c.nc.(pender); ok {
+		return p.Pending()
 	}
 	c.ready = false
 	return c.raw != nil && (c.raw.Control(c.peek) != nil || c.ready)
