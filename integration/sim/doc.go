@@ -1,4 +1,4 @@
-// Package ownership drives the real packages lease, store and what lies below them over a simulated mount, clock and cluster, and breaks both by seed.
+// Package sim drives the real packages lease, store and what lies below them over a simulated mount, clock and cluster, and breaks both by seed.
 //
 // One run is a bubble of testing/synctest: hours of several hosts take a second. The hosts share one memfs; each sees it through a mount of its own on which
 // I/O takes time, gets stuck, lands after its process died, is lost in a power cut unless it was synced, and on which overwrites by others are seen late. New names are
@@ -11,4 +11,4 @@
 // Owner - so that no production code knows of them.
 //
 // A seed fixes the faults and the workload. The order of goroutines within one instant is the scheduler's, so a seed repeats a run closely, not to the letter.
-package ownership
+package sim

@@ -1,4 +1,4 @@
-package ownership
+package sim
 
 import (
 	"errors"
@@ -67,13 +67,6 @@ var (
 // change runs an operation that changes the storage: issued when the process runs, landing some time later, perhaps after the process died, answered when it runs again.
 func (m *procFS) change(land func() error) error {
 	p := m.p
-	if p.s.isObjects() && calledBy("ostor/pools.(*Pools).create") {
-		// Package pools makes a file with a mutex held, and a bubble's clock does not move for those who wait for one: no time passes here.
-		if p.isDead() {
-			return errDead
-		}
-		return land()
-	}
 	if err := p.pause(); err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package ownership
+package sim
 
 import (
 	"runtime"
@@ -59,21 +59,6 @@ func caller(skip int) string {
 	runtime.Callers(skip+1, pc)
 	f, _ := runtime.CallersFrames(pc).Next()
 	return f.Function[strings.LastIndexByte(f.Function, '/')+1:]
-}
-
-// calledBy reports whether a function is among the nearest callers.
-func calledBy(function string) bool {
-	pcs := make([]uintptr, 16)
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs)])
-	for {
-		f, more := frames.Next()
-		if f.Function == function {
-			return true
-		}
-		if !more {
-			return false
-		}
-	}
 }
 
 // owner is the lease as the store sees it.
