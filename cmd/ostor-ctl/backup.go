@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,35 +29,84 @@ func backupCommand() *cobra.Command {
 	var output string
 	cmd := &cobra.Command{
 		Use:   "backup DIR --service ID --output FILE",
-		Short: "write everything that a stopped name server keeps to a file",
+		Short: "write everything that a name server keeps to a file, while it runs or not",
 		Long: `backup writes the names, metadata, uploads, guards and queued garbage of one name server in the ostor directory DIR (or OSTOR_MOUNT), as of one state, to FILE: with checksums, and an end mark
-that only a whole backup has. FILE appears when it is whole and durable; one that exists is not replaced. The bytes of objects are not in it. The name server must not run.
+that only a whole backup has. FILE appears when it is whole, verified and durable; one that exists is not replaced. The bytes of objects are not in it.
+
+A name server that runs is asked for the backup at its address, on another host with --tls-cert, --tls-key and --tls-ca, and goes on working meanwhile; the state is one between the beginning and the end
+of the command. It holds the pages of that state until the end, so space that it frees meanwhile is not used again: write to a disk that keeps up. The files of a stopped one are opened.
 
 ` + backupCodes,
 		Example: `  ostor-ctl backup /mnt/cluster/ostor --service 0800000000000000 --output /backup/ns-2026-11-23.bak`,
 		Args:    cobra.MaximumNArgs(1),
 	}
-	config := daemon.CommandConfig(cmd, backupFlags...)
+	config := daemon.CommandConfig(cmd, append([]string{"tls-cert", "tls-key", "tls-ca"}, backupFlags...)...)
 	cmd.Flags().StringVarP(&output, "output", "o", "", "write the backup to `FILE`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		e, id, err := nameServerOf(cmd, args, config, output, "where to? name a file with --output")
 		if err != nil {
 			return err
 		}
-		var r nameserver.BackupReport
-		err = withNameServer(cmd.Context(), e, id, func(s *nameserver.Server) error {
-			return writeWhole(output, func(w io.Writer) (err error) {
-				r, err = s.Backup(cmd.Context(), id, w)
-				return err
-			})
-		})
+		r, state, err := backup(cmd.Context(), e, id, output)
 		if err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "backup of name server %s, generation %d: %d entries, %d bytes\n", id, r.Generation, r.Entries, r.Bytes)
+		_, _ = fmt.Fprintf(cmd.OutOrStdout(), "backup of %s name server %s, generation %d: %d entries, %d bytes\n", state, id, r.Generation, r.Entries, r.Bytes)
 		return nil
 	}
 	return cmd
+}
+
+// findTimeout bounds the look for a running server.
+const findTimeout = 5 * time.Second
+
+// backup asks the running name server, or opens the files of a stopped one.
+func backup(ctx context.Context, e *daemon.Env, id cluster.ServiceID, output string) (r nameserver.BackupReport, state string, err error) {
+	find, cancel := context.WithTimeout(ctx, findTimeout)
+	c, err := e.DialName(find, id)
+	cancel()
+	switch {
+	case err == nil:
+		err = writeWhole(output, func(w io.Writer) (err error) {
+			r, err = copyVerified(w, id, func(w io.Writer) error { return c.Backup(ctx, w) })
+			return err
+		})
+		return r, "the running", errors.Join(err, c.Close())
+	case fault.KindOf(err) != fault.Unavailable:
+		return r, "", err
+	}
+	err = withNameServer(ctx, e, id, func(s *nameserver.Server) error {
+		return writeWhole(output, func(w io.Writer) (err error) {
+			r, err = s.Backup(ctx, id, w)
+			return err
+		})
+	})
+	return r, "the stopped", err
+}
+
+// copyVerified writes a backup of a name server to w as it comes, and reads it at the same time as a restore would.
+func copyVerified(w io.Writer, id cluster.ServiceID, receive func(io.Writer) error) (r nameserver.BackupReport, err error) {
+	pr, pw := io.Pipe()
+	done := make(chan error, 1)
+	go func() { // ends with the pipe
+		h, err := nameserver.ReadBackup(pr, func(k, v []byte) error {
+			r.Entries++
+			r.Bytes += int64(len(k) + len(v))
+			return nil
+		})
+		r.BackupHeader = h
+		if err == nil && h.Service != id {
+			err = fault.New(fault.Corrupt, "the backup is of name server %s, not %s", h.Service, id)
+		}
+		pr.CloseWithError(cmp.Or(err, io.ErrClosedPipe))
+		done <- err
+	}()
+	err = receive(io.MultiWriter(w, pw))
+	_ = pw.CloseWithError(cmp.Or(err, io.EOF))
+	if verr := <-done; err == nil {
+		err = verr
+	}
+	return r, err
 }
 
 func restoreCommand() *cobra.Command {

@@ -3,12 +3,17 @@ package main
 import (
 	"bytes"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
+	"ostor/internal/cluster"
+	"ostor/internal/daemon"
 	"ostor/internal/fault"
+	"ostor/nameserver"
 )
 
 // ctl runs a command on a directory whose services were killed on another host.
@@ -67,5 +72,74 @@ func TestBackupRestore(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Dir(file) + "/*.part-*"); len(left) > 0 {
 		t.Errorf("left behind: %q", left)
+	}
+}
+
+// TestBackupOfRunning backs a name server up that runs in this process, as ostor-ctl finds it by its directory, and once more when it has stopped.
+func TestBackupOfRunning(t *testing.T) {
+	t.Parallel()
+	tmp := t.TempDir()
+	dir := filepath.Join(tmp, "ostor")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	c := daemon.Config{Local: filepath.Join(tmp, "local"), Run: filepath.Join(tmp, "run"), Profile: "fast", Names: 1, Objects: 1, Cache: 4, Memtable: 2, LogBytes: 16}
+	e, _, err := daemon.OpenEnv(c, dir, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := daemon.InitVolume(e.FS, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	top, err := e.Topology(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer top.Close()
+	s, err := daemon.StartName(t.Context(), e, v.Names[0], top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Name.ApplyRecords(t.Context(), []cluster.RecordChange{{Name: "/u/1", Value: []byte("x")}}); err != nil {
+		t.Fatal(err)
+	}
+	backup := func(name string) (string, []byte) {
+		t.Helper()
+		file := filepath.Join(tmp, name)
+		cmd := root()
+		var out bytes.Buffer
+		cmd.SetOut(&out)
+		cmd.SetErr(&out)
+		cmd.SetArgs([]string{"backup", dir, "--service", v.Names[0].String(), "--output", file, "--profile", "fast", "--local-dir", c.Local, "--run-dir", c.Run})
+		if err := cmd.ExecuteContext(t.Context()); err != nil {
+			t.Fatalf("%v\n%s", err, out.String())
+		}
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.String(), b
+	}
+	entries := func(b []byte) (keys []string) {
+		t.Helper()
+		if _, err := nameserver.ReadBackup(bytes.NewReader(b), func(k, v []byte) error { keys = append(keys, string(k)+"="+string(v)); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return keys
+	}
+	out, live := backup("live.bak")
+	if !strings.Contains(out, "of the running name server") {
+		t.Errorf("said: %s", out)
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	out, stopped := backup("stopped.bak")
+	if !strings.Contains(out, "of the stopped name server") {
+		t.Errorf("said: %s", out)
+	}
+	if l, s := entries(live), entries(stopped); len(l) == 0 || !slices.Equal(l, s) {
+		t.Errorf("running: %q, stopped: %q", l, s)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -108,7 +109,10 @@ func StartName(ctx context.Context, e *Env, id cluster.ServiceID, objects cluste
 			return nil, err
 		}
 		s.Name, s.close, s.check, s.Stats = srv, srv.Close, srv.Check, func() any { return srv.Stats() }
-		return namerpc.Handler(srv), nil
+		return namerpc.WithBackup(namerpc.Handler(srv), func(ctx context.Context, w io.Writer) error {
+			_, err := srv.Backup(ctx, id, w)
+			return err
+		}), nil
 	})
 }
 

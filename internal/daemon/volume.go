@@ -90,6 +90,28 @@ func (e *Env) Topology(v discovery.Volume) (*discovery.Topology, error) {
 		}})
 }
 
+// DialName connects to the name server that runs a service. It returns fault.Unavailable when nobody answers.
+func (e *Env) DialName(ctx context.Context, id cluster.ServiceID) (*namerpc.Client, error) {
+	tc, err := e.Config.TLS()
+	if err != nil {
+		return nil, err
+	}
+	o, err := discovery.ReadOwner(e.FS, discovery.ServiceDir(id))
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "find service %s", id)
+	}
+	c, err := namerpc.Dial(ctx, rpc.ClientOptions{Address: o.Addresses[0], Service: uint64(id), Generation: uint64(o.Generation), TLS: tc})
+	if err == nil {
+		if err = c.Ping(ctx); err != nil {
+			_ = c.Close()
+		}
+	}
+	if err != nil {
+		return nil, fault.Wrap(fault.Unavailable, err, "reach service %s", id)
+	}
+	return c, nil
+}
+
 // AdminOptions says which running cluster OpenAdmin looks for.
 type AdminOptions struct {
 	Mount  string // the ostor directory

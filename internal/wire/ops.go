@@ -34,13 +34,14 @@ const (
 	OpDeleteObjects  uint16 = 30 // object server
 	OpUnknownLinks   uint16 = 31
 	OpFindLinks      uint16 = 32
-	opCount          uint16 = 33
+	OpBackup         uint16 = 33
+	opCount          uint16 = 34
 )
 
 var opNames = [...]string{"", "LOOKUP", "GUARD", "CREATE", "READ", "UPDATE", "DELETE", "LIST", "LIST_VERSIONS", "DROP_GUARD", "PARTS",
 	"CREATE_BUCKET", "GET_BUCKET", "UPDATE_BUCKET", "DELETE_BUCKET", "LIST_BUCKETS", "SEAL_BUCKET", "UNSEAL_BUCKET", "CREATE_UPLOAD", "GET_UPLOAD", "PUT_PART",
 	"LIST_PARTS", "LIST_UPLOADS", "COMPLETE_UPLOAD", "ABORT_UPLOAD", "GET_RECORD", "LIST_RECORDS", "APPLY_RECORDS", "CREATE_OBJECT", "STAT_OBJECT", "DELETE_OBJECTS",
-	"UNKNOWN_LINKS", "FIND_LINKS"}
+	"UNKNOWN_LINKS", "FIND_LINKS", "BACKUP"}
 
 // A name per code, checked by the compiler.
 const _ = uint(len(opNames)-int(opCount)) + uint(int(opCount)-len(opNames))

@@ -3,6 +3,7 @@ package namerpc
 import (
 	"context"
 	"fmt"
+	"io"
 	"sync"
 
 	"ostor/internal/cluster"
@@ -79,6 +80,15 @@ func get[T any](ctx context.Context, c *Client, op uint16, b *buffers, decode fu
 	}
 	b.free()
 	return v, err
+}
+
+// Backup writes a backup stream of the running server, as of one durable state, to w. What was written is whole only when it returns nil, and nameserver.ReadBackup says so, too. A server
+// without backups returns fault.NotSupported.
+func (c *Client) Backup(ctx context.Context, w io.Writer) error {
+	if _, err := c.rpc.Download(ctx, wire.OpBackup, nil, w, nil); err != nil {
+		return fmt.Errorf("%s: %w", wire.OpName(wire.OpBackup), err)
+	}
+	return nil
 }
 
 // CreateBucket implements cluster.NameServer.

@@ -1,15 +1,21 @@
 package namerpc_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"path/filepath"
 	"reflect"
+	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"ostor/fsbackend/memfs"
+	"ostor/fsbackend/store"
 	"ostor/internal/cluster"
 	"ostor/internal/cluster/clustertest"
 	"ostor/internal/fault"
@@ -31,8 +37,13 @@ func (owner) Check() error             { return nil }
 // serve returns a client of srv, connected by a socket.
 func serve(t testing.TB, srv cluster.NameServer) (*namerpc.Client, *rpc.Client) {
 	t.Helper()
+	return serveHandler(t, namerpc.Handler(srv))
+}
+
+func serveHandler(t testing.TB, h rpc.Handler) (*namerpc.Client, *rpc.Client) {
+	t.Helper()
 	s := rpc.NewServer(rpc.ServerOptions{})
-	if err := s.Register(rpc.Service{ID: uint64(id), Generation: 1, Handler: namerpc.Handler(srv)}); err != nil {
+	if err := s.Register(rpc.Service{ID: uint64(id), Generation: 1, Handler: h}); err != nil {
 		t.Fatal(err)
 	}
 	addr := "unix:" + filepath.Join(t.TempDir(), "s")
@@ -170,3 +181,149 @@ func BenchmarkLookup(b *testing.B) {
 		}
 	}
 }
+
+// counting writes numbered records until stopped: record i of a writer only after its record i-1 is acknowledged, and record i of a later writer only after that of the one before.
+type counting struct {
+	ns    cluster.NameServer
+	acked [3]atomic.Int64 // records that are acknowledged
+}
+
+func (c *counting) run(t *testing.T, w int, stop <-chan struct{}) {
+	for i := int64(0); ; i++ {
+		for w > 0 && c.acked[w-1].Load() <= i {
+			select {
+			case <-stop:
+				return
+			default:
+				runtime.Gosched()
+			}
+		}
+		select {
+		case <-stop:
+			return
+		default:
+		}
+		name := fmt.Sprintf("/%c/%08d", 'a'+w, i)
+		if err := c.ns.ApplyRecords(context.Background(), []cluster.RecordChange{{Name: name, Value: bytes.Repeat([]byte{byte(i)}, 100)}}); err != nil {
+			t.Error(err)
+			return
+		}
+		c.acked[w].Store(i + 1)
+	}
+}
+
+// TestLiveBackup backs a name server up over a socket while three writers work, and restores it elsewhere: what is there is a state that was durable at one moment between the beginning and the end.
+func TestLiveBackup(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	newServer := func(fs *memfs.FS, o store.Owner) nameserver.Options {
+		return nameserver.Options{FS: fs, Dir: "services/0800000000000000", Owner: o, Objects: clustertest.NewLinks(), SegmentBytes: 1 << 20, LogBytes: 4 << 20, MemtableBytes: 128 << 10}
+	}
+	fs := memfs.New()
+	if err := fs.MkdirAll("services/0800000000000000/gen"); err != nil {
+		t.Fatal(err)
+	}
+	srv, err := nameserver.Open(ctx, newServer(fs, owner{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = srv.Close(context.Background()) })
+	c, rc := serveHandler(t, namerpc.WithBackup(namerpc.Handler(srv), func(ctx context.Context, w io.Writer) error {
+		_, err := srv.Backup(ctx, id, w)
+		return err
+	}))
+	work := &counting{ns: c}
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for w := range work.acked {
+		wg.Go(func() { work.run(t, w, stop) })
+	}
+	type taken struct {
+		before, after [3]int64
+		bytes         []byte
+	}
+	var backups []taken
+	for len(backups) < 4 && !t.Failed() {
+		var b taken
+		for w := range work.acked {
+			b.before[w] = work.acked[w].Load()
+		}
+		if n := int64(len(backups)); b.before[2] < 100*n { // some work between two
+			runtime.Gosched()
+			continue
+		}
+		var buf bytes.Buffer
+		if err := c.Backup(ctx, &buf); err != nil {
+			t.Fatal(err)
+		}
+		for w := range work.acked {
+			b.after[w] = work.acked[w].Load()
+		}
+		b.bytes = buf.Bytes()
+		backups = append(backups, b)
+	}
+	close(stop)
+	wg.Wait()
+	if _, err := rc.Call(ctx, wire.OpBackup, []byte("x"), nil); !errors.Is(err, fault.Invalid) {
+		t.Errorf("a request that is not empty: %v", err)
+	}
+	for n, b := range backups {
+		elsewhere := memfs.New()
+		if err := elsewhere.MkdirAll("services/0800000000000000/gen"); err != nil {
+			t.Fatal(err)
+		}
+		opts := newServer(elsewhere, later{})
+		if _, err := nameserver.Restore(ctx, opts, id, func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(b.bytes)), nil }); err != nil {
+			t.Fatalf("backup %d: %v", n, err)
+		}
+		opts.Owner = latest{}
+		s, err := nameserver.Open(ctx, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got [3]int64
+		for w := range got {
+			prefix := fmt.Sprintf("/%c/", 'a'+w)
+			after := ""
+			for more := true; more; {
+				var list []cluster.Record
+				if list, more, err = s.ListRecords(ctx, prefix, after, 1000); err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range list {
+					if want := fmt.Sprintf("%s%08d", prefix, got[w]); r.Name != want {
+						t.Fatalf("backup %d: %s, want %s", n, r.Name, want)
+					}
+					got[w]++
+					after = r.Name
+				}
+			}
+			if got[w] < b.before[w] || got[w] > b.after[w]+1 { // one may be durable and not acknowledged
+				t.Errorf("backup %d: writer %d has %d records, at the beginning %d were acknowledged, at the end %d", n, w, got[w], b.before[w], b.after[w])
+			}
+		}
+		if got[1] > got[0] || got[2] > got[1] {
+			t.Errorf("backup %d: %v: a record is there without one that was acknowledged before it was sent", n, got)
+		}
+		if err := errors.Join(s.Check(ctx), s.Close(ctx)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestBackupNotSupported: a server without backups says so.
+func TestBackupNotSupported(t *testing.T) {
+	t.Parallel()
+	c, _ := serveHandler(t, namerpc.Handler(nil))
+	if err := c.Backup(t.Context(), io.Discard); !errors.Is(err, fault.NotSupported) {
+		t.Errorf("got %v", err)
+	}
+}
+
+type later struct{ owner }
+
+func (later) Generation() uint64 { return 2 }
+
+type latest struct{ owner }
+
+func (latest) Generation() uint64 { return 3 }

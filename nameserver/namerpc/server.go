@@ -3,6 +3,7 @@ package namerpc
 import (
 	"context"
 	"errors"
+	"io"
 
 	"ostor/internal/cluster"
 	"ostor/internal/fault"
@@ -17,6 +18,19 @@ func Handler(srv cluster.NameServer) rpc.Handler {
 			return operations[c.Op](ctx, srv, c)
 		}
 		return fault.New(fault.NotSupported, "namerpc: a name server does not know operation %d (%s)", c.Op, wire.OpName(c.Op))
+	}
+}
+
+// WithBackup returns a handler that also answers BACKUP, with what backup writes: a whole backup when it returns nil. Everything else goes to h.
+func WithBackup(h rpc.Handler, backup func(ctx context.Context, w io.Writer) error) rpc.Handler {
+	return func(ctx context.Context, c *rpc.Call) error {
+		if c.Op != wire.OpBackup {
+			return h(ctx, c)
+		}
+		if len(c.Request) > 0 {
+			return fault.New(fault.Invalid, "namerpc: the request of a backup is empty, not %d bytes", len(c.Request))
+		}
+		return backup(ctx, c)
 	}
 }
 
