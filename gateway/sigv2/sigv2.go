@@ -107,6 +107,9 @@ func Verify(r *http.Request, now time.Time, bucket string, lookup s3.Lookup) (*s
 	if path := encodePath(r.URL.Path); !ok && path != r.URL.EscapedPath() {
 		ok = q.matches(q.stringToSign(r, amz, bucket, path), cred.Secret) // behind a proxy that took escapes off
 	}
+	if path := r.URL.EscapedPath(); !ok && bucket == "" && len(path) > 1 && strings.LastIndexByte(path, '/') == 0 {
+		ok = q.matches(q.stringToSign(r, amz, bucket, path+"/"), cred.Secret) // boto3 signs /bucket/ and asks for /bucket, which is the same
+	}
 	switch {
 	case unknown != nil:
 		return nil, unknown

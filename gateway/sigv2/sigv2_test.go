@@ -8,6 +8,7 @@ import (
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -151,6 +152,27 @@ func arrive(t testing.TB, r *http.Request) *http.Request {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// TestBucketSlash: botocore signs a bucket in the path with a slash that it does not send.
+func TestBucketSlash(t *testing.T) {
+	t.Parallel()
+	const now = "Wed, 28 Mar 2007 01:49:49 +0000"
+	for _, tc := range []struct {
+		sent, signed string
+		ok           bool
+	}{
+		{"/box", "/box", true}, {"/box", "/box/", true}, {"/box?acl", "/box/?acl", true}, {"/box/", "/box/", true},
+		{"/box", "/other/", false}, {"/box/k", "/box/k/", false}, {"/", "//", false}, {"/box", "/box//", false}, {"/box?acl", "/box/", false},
+	} {
+		h := hmac.New(sha1.New, []byte(exampleSecret))
+		fmt.Fprintf(h, "PUT\n\n\n%s\n%s", now, tc.signed)
+		r := readRequest(t, "PUT "+tc.sent+" HTTP/1.1\nHost: s3.example.com\nDate: "+now+"\nAuthorization: AWS "+exampleKey+":"+base64.StdEncoding.EncodeToString(h.Sum(nil))+"\n")
+		_, err := Verify(r, date(t, now), "", exampleLookup)
+		if tc.ok && err != nil || !tc.ok && !errors.Is(err, s3.ErrSignatureDoesNotMatch) {
+			t.Errorf("%s signed as %s: %v", tc.sent, tc.signed, err)
+		}
+	}
 }
 
 func TestMinioRequests(t *testing.T) {
