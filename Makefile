@@ -8,11 +8,12 @@ PREFIX  ?= /usr/local
 FUZZTIME ?= 30s
 FUZZCOUNT ?= 4000x
 BENCHTIME ?= 2s
+NAMES ?= 1000000
 SIM_TIME ?= 60s
 LINT    := $(BIN)/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race invariants fuzz fuzz-short crash sim e2e bench cover lint fmt check install clean
+.PHONY: help run build test race invariants fuzz fuzz-short crash sim e2e bench bench-scale cover lint fmt check install clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -58,6 +59,9 @@ e2e: build ## real S3 clients against real processes, on a FUSE mount and on ost
 
 bench: build ## the table of docs/benchmarks.md: rates, CPU, fdatasyncs, preads (BENCHTIME=2s)
 	@$(GO) run ./integration/bench -bin $(BIN)/ostor -time $(BENCHTIME)
+
+bench-scale: build ## the table of large buckets: lists, versions, deletions, parts among NAMES (1000000) names
+	@$(GO) run ./integration/bench -bin $(BIN)/ostor -names $(NAMES) -serve "--ns 4 --memory 400"
 
 cover: ## coverage of all packages into coverage.out
 	@$(GO) test -short -coverprofile coverage.out -coverpkg ./... ./... >/dev/null; $(GO) tool cover -func coverage.out | tail -1

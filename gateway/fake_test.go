@@ -22,6 +22,8 @@ type fakeCluster struct {
 	bytes   map[cluster.Link][]byte
 	guards  map[cluster.Link]bool
 	dropped int // guards dropped
+	pages   int // answers to List
+	listed  int // names and prefixes in them
 	buckets map[string]cluster.Bucket
 	sealed  map[cluster.BucketID]bool
 	seq     uint64
@@ -279,6 +281,8 @@ func (n *fakeNames) List(_ context.Context, r cluster.ListRequest) (cluster.List
 			p.Entries = append(p.Entries, n.entries[r.Bucket][key])
 		}
 	}
+	n.c.pages++
+	n.c.listed += len(p.Entries) + len(p.Prefixes)
 	return p, nil
 }
 

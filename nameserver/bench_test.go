@@ -1,7 +1,6 @@
 package nameserver
 
 import (
-	"flag"
 	"fmt"
 	"testing"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"ostor/fsbackend/store"
 	"ostor/internal/cluster"
 	"ostor/internal/fault"
-	"ostor/internal/invariant"
 )
 
 // fill puts names into the store below the server's interface, in large batches: for tests of many. Objects are empty.
@@ -30,51 +28,6 @@ func fill(t testing.TB, s *Server, bucket cluster.BucketID, n int, name func(i i
 			t.Fatal(err)
 		}
 	}
-}
-
-var listNames = flag.Int("names", 100_000, "names in TestListSkipsBySeek")
-
-// TestListSkipsBySeek lists a bucket in which two common prefixes hide very many names.
-func TestListSkipsBySeek(t *testing.T) {
-	t.Parallel()
-	n := *listNames
-	if testing.Short() || invariant.Enabled {
-		n = min(n, 20_000)
-	}
-	st := newSite(memfs.New())
-	st.opts.MemtableBytes, st.opts.LogBytes, st.opts.SegmentBytes = 32<<20, 64<<20, 16<<20
-	s := st.mustOpen(t, false)
-	fill(t, s, 1, n, func(i int) string { return fmt.Sprintf("logs/%09d", i) })
-	for _, k := range []string{"a", "logs0", "z/1"} {
-		put(t, st, s, 1, k, 0)
-	}
-	if err := s.Flush(ctxb); err != nil {
-		t.Fatal(err)
-	}
-	start := time.Now()
-	p, err := s.List(ctxb, cluster.ListRequest{Bucket: 1, Delimiter: "/"})
-	took := time.Since(start)
-	if err != nil || len(p.Entries) != 2 || len(p.Prefixes) != 2 || p.More {
-		t.Fatalf("got %d entries, prefixes %q, %v", len(p.Entries), p.Prefixes, err)
-	}
-	if took > 20*time.Millisecond && !invariant.Enabled {
-		t.Errorf("a listing with delimiter over %d names took %s", n, took)
-	}
-	start = time.Now()
-	count := 0
-	for r := (cluster.ListRequest{Bucket: 1}); ; r.After = p.Next {
-		if p, err = s.List(ctxb, r); err != nil {
-			t.Fatal(err)
-		}
-		if count += len(p.Entries); !p.More {
-			break
-		}
-	}
-	if count != n+3 {
-		t.Fatalf("listed %d names, want %d", count, n+3)
-	}
-	all := time.Since(start)
-	t.Logf("%d names: with delimiter %s, all of them %s (%.0f names/s)", n, took, all, float64(count)/all.Seconds())
 }
 
 func benchServer(b *testing.B) (*site, *Server) {

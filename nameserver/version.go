@@ -116,7 +116,7 @@ func (n *name) remove(e rawEntry, latest bool) error {
 		return nil
 	}
 	n.discard(e)
-	next, err := n.newestNoncurrent()
+	next, err := n.newestBelow(e.version())
 	if err != nil {
 		return err
 	}
@@ -145,9 +145,10 @@ func (n *name) checkRemoval(e rawEntry, bypass bool) error {
 	return cluster.CheckRemoval(full.Attrs, fromMillis(n.s.now()), bypass)
 }
 
-func (n *name) newestNoncurrent() (rawEntry, error) {
-	prefix := nameKey(tagVersion, n.bucket, n.key, 0)
-	it := n.tx.Iter(prefix, successor(prefix))
+// newestBelow returns the newest version that is older than v, or nil. It begins at v, not at the first version of the name: whoever deletes a name's versions from the newest on leaves a row of
+// deleted entries behind, as long as a memtable, that would be walked over by every one of the deletions.
+func (n *name) newestBelow(v cluster.VersionID) (rawEntry, error) {
+	it := n.tx.Iter(append(versionKey(n.bucket, n.key, v), 0), successor(nameKey(tagVersion, n.bucket, n.key, 0)))
 	defer it.Close()
 	if !it.Next() {
 		return nil, it.Err()

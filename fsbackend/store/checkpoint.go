@@ -232,7 +232,7 @@ func (s *Store) checkpointFrozen(ctx context.Context) error {
 // switchTree makes the tree that contains m what readers and writers look at, instead of m. It does not take the writer lock: the update that has it may be waiting for the room that this
 // checkpoint makes, and sees through its Tx what it saw when it began.
 func (s *Store) switchTree(m *memtable) {
-	ref := newTreeRef(s.tree)
+	ref := s.newTreeRef()
 	s.mu.Lock()
 	old := s.live
 	s.live, s.frozen = ref, nil

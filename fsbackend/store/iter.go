@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"sort"
+	"sync/atomic"
 
 	"ostor/fsbackend/btree"
 )
@@ -23,6 +24,8 @@ type Iter struct {
 	sources []source // newest layer first
 	current int      // index in sources of the key shown; -1 = none
 	err     error
+	steps   uint64
+	total   *atomic.Uint64 // that steps are added to; nil after Close
 	buf     [3]source
 }
 
@@ -50,7 +53,7 @@ func newIter(lo, hi []byte, own []entry, active, frozen *memTree, tree *treeRef)
 		it.err, it.done = errClosed, true
 		return it
 	}
-	it.sources = it.buf[:0]
+	it.sources, it.total = it.buf[:0], tree.steps
 	if len(own) > 0 {
 		it.sources = append(it.sources, source{kind: fromOwn, own: own})
 	}
@@ -109,6 +112,7 @@ func (it *Iter) pass(i int) {
 }
 
 func (it *Iter) position(s *source) {
+	it.steps++
 	switch s.kind {
 	case fromOwn:
 		s.pos = sort.Search(len(s.own), func(i int) bool { return bytes.Compare(s.own[i].key, it.lo) >= 0 })
@@ -121,6 +125,7 @@ func (it *Iter) position(s *source) {
 }
 
 func (it *Iter) advance(s *source) {
+	it.steps++
 	switch s.kind {
 	case fromOwn:
 		s.pos++
@@ -181,4 +186,9 @@ func (it *Iter) Value() []byte {
 func (it *Iter) Err() error { return it.err }
 
 // Close ends the walk.
-func (it *Iter) Close() { it.done, it.current, it.sources = true, -1, nil }
+func (it *Iter) Close() {
+	if it.total != nil {
+		it.total.Add(it.steps)
+	}
+	it.done, it.current, it.sources, it.total = true, -1, nil, nil
+}

@@ -104,7 +104,7 @@ func (s *Store) start(ctx context.Context, r *found) (err error) {
 		_ = s.tree.Close()
 		return fault.New(fault.Corrupt, "tree is at LSN %d, recovery saw LSN %d", got.LSN, r.root.LSN)
 	}
-	s.live = newTreeRef(s.tree)
+	s.live = s.newTreeRef()
 	s.active = r.mem
 	s.published = state{lsn: r.last, epoch: r.mem.epoch, tree: s.live}
 	if r.mem.tree.Len() > 0 {

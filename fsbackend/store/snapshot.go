@@ -8,12 +8,13 @@ import (
 
 // treeRef is a snapshot of the tree that several states share.
 type treeRef struct {
-	snap *btree.Snapshot
-	refs atomic.Int64 // at least one while the store publishes it
+	snap  *btree.Snapshot
+	refs  atomic.Int64 // at least one while the store publishes it
+	steps *atomic.Uint64
 }
 
-func newTreeRef(t *btree.Tree) *treeRef {
-	r := &treeRef{snap: t.Snapshot()}
+func (s *Store) newTreeRef() *treeRef {
+	r := &treeRef{snap: s.tree.Snapshot(), steps: &s.counters.steps}
 	r.refs.Store(1)
 	return r
 }

@@ -9,13 +9,14 @@ import (
 )
 
 type counters struct {
-	updates, views, stalls, checkpoints, checkpointNanos atomic.Uint64
+	updates, views, stalls, checkpoints, checkpointNanos, steps atomic.Uint64
 }
 
 // Stats are counts since Open, and the present state.
 type Stats struct {
 	Updates         uint64
 	Views           uint64
+	Steps           uint64        // entries that walks stood on or passed, deleted ones too, and their seeks: far more than what was listed tells of long rows of deleted keys
 	Stalls          uint64        // times that a writer waited for room
 	Checkpoints     uint64        // completed
 	CheckpointTime  time.Duration // spent on them
@@ -35,7 +36,7 @@ type Stats struct {
 // Stats returns counts and state.
 func (s *Store) Stats() Stats {
 	c := &s.counters
-	st := Stats{Updates: c.updates.Load(), Views: c.views.Load(), Stalls: c.stalls.Load(), Checkpoints: c.checkpoints.Load(), CheckpointTime: time.Duration(c.checkpointNanos.Load()),
+	st := Stats{Updates: c.updates.Load(), Views: c.views.Load(), Steps: c.steps.Load(), Stalls: c.stalls.Load(), Checkpoints: c.checkpoints.Load(), CheckpointTime: time.Duration(c.checkpointNanos.Load()),
 		RootLSN: s.tree.Root().LSN, Failed: s.Err() != nil, Log: s.redo.Stats(), Tree: s.tree.Stats()}
 	s.mu.Lock()
 	defer s.mu.Unlock()

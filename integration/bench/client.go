@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/hmac"
+	"crypto/md5"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"html"
@@ -51,6 +53,10 @@ func (cl *client) do(ctx context.Context, method, path, query string, body []byt
 	req, err := http.NewRequestWithContext(ctx, method, target, rd)
 	if err != nil {
 		return 0, err
+	}
+	if query == "delete=" { // S3 wants a digest of what is to be deleted
+		sum := md5.Sum(body)
+		req.Header.Set("Content-MD5", base64.StdEncoding.EncodeToString(sum[:]))
 	}
 	cl.sign(req, query, body)
 	resp, err := cl.http.Do(req)

@@ -32,6 +32,8 @@ type config struct {
 	time                                         time.Duration
 	sign, mount                                  string
 	extra                                        string
+	names                                        int    // > 0: the table of large buckets, with so many names each
+	dir                                          string // of the server that was started
 }
 
 func main() {
@@ -46,6 +48,7 @@ func main() {
 	flag.StringVar(&c.sign, "payload", "unsigned", "x-amz-content-sha256 of uploads: unsigned or signed")
 	flag.StringVar(&c.mount, "dir", "", "parent `DIR` of the server's directory (default the system's temporary directory)")
 	flag.StringVar(&c.extra, "serve", "", "more arguments for ostor serve, separated by blanks")
+	flag.IntVar(&c.names, "names", 0, "print the table of large buckets instead, with this many names in each")
 	flag.Parse()
 	c.secret = os.Getenv("AWS_SECRET_ACCESS_KEY")
 	if err := run(c); err != nil {
@@ -63,6 +66,9 @@ func run(c config) error {
 		defer stop()
 	}
 	cl := newClient(c)
+	if c.names > 0 {
+		return runScale(c, cl)
+	}
 	if _, err := cl.do(context.Background(), "PUT", "/bench", "", nil, io.Discard); err != nil {
 		return fmt.Errorf("create the bucket: %w", err)
 	}
@@ -343,6 +349,7 @@ func start(c *config) (stop func(), err error) {
 		stop()
 		return nil, fmt.Errorf("ostor serve said nothing: %w", err)
 	}
+	c.dir = dir
 	c.endpoint, c.access, c.secret, c.metrics, c.pid = hello.Endpoint, hello.AccessKey, hello.SecretKey, "http://"+addr+"/metrics", cmd.Process.Pid
 	return stop, nil
 }
@@ -351,6 +358,7 @@ func start(c *config) (stop func(), err error) {
 type counters struct {
 	cpu                    time.Duration
 	syncs, preads, written float64
+	steps                  float64 // entries that walks of name servers passed
 	rss                    int64
 }
 
@@ -406,6 +414,8 @@ func sample(c config) (s counters, err error) {
 			s.syncs += v
 		case "ostor_mount_reads_total":
 			s.preads += v
+		case "ostor_ns_store_steps":
+			s.steps += v
 		case "ostor_mount_written_bytes_total":
 			s.written += v
 		}
