@@ -3,4 +3,4 @@
 set -euo pipefail
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends ca-certificates curl make git awscli s3cmd rclone fuse3 >/dev/null
+apt-get install -y -qq --no-install-recommends ca-certificates curl make git awscli s3cmd rclone python3-boto3 restic s3fs fuse3 >/dev/null

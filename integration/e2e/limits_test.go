@@ -66,7 +66,7 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-func ptr(s string) *string { return &s }
+func ptr[T any](v T) *T { return &v }
 
 func parallel(t *testing.T, n int, f func(i int) error) {
 	t.Helper()
