@@ -5,6 +5,9 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
+	"unicode/utf8"
 
 	"ostor/gateway/s3"
 	"ostor/internal/fault"
@@ -88,12 +91,21 @@ func (c *call) fail(err error) {
 	if c.r.ContentLength > progressBytes && c.body.end.IsZero() {
 		c.set("Connection", "close")
 	}
-	doc := s3.ErrorReply{Code: e.Code, Message: e.Message, Resource: c.r.URL.Path, RequestID: c.id, HostID: c.g.hostID}
+	doc := s3.ErrorReply{Code: e.Code, Message: e.Message, Resource: resourceOf(c.r.URL), RequestID: c.id, HostID: c.g.hostID}
 	if errors.Is(e, s3.ErrAuthorizationHeaderMalformed) || errors.Is(e, s3.ErrAuthorizationQueryParameters) {
 		doc.Region = c.g.region // s3cmd, boto and minio-go sign again for it
 		c.set("x-amz-bucket-region", c.g.region)
 	}
 	_ = c.replyXMLStatus(e.Status, doc.Write)
+}
+
+// resourceOf is what an error document says it is about: the path, escaped as it came when it has characters that XML cannot say. A parser would refuse the document for them, and the
+// client not see the code.
+func resourceOf(u *url.URL) string {
+	if strings.ContainsFunc(u.Path, func(r rune) bool { return r < ' ' || r == utf8.RuneError || r == 0xfffe || r == 0xffff }) {
+		return u.EscapedPath()
+	}
+	return u.Path
 }
 
 // logFailure logs a request that ended in a 5xx: what is damaged or our own mistake is for somebody to act on, the rest passes.

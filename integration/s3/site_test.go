@@ -17,6 +17,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"ostor/discovery"
 	"ostor/fsbackend/memfs"
@@ -37,6 +38,7 @@ type site struct {
 	accounts          *account.Accounts
 	gateway           *gateway.Gateway
 	server            *httptest.Server
+	metrics           *prometheus.Registry
 	alice, bob, carol account.User
 }
 
@@ -52,7 +54,7 @@ const domain = "s3.example.com"
 
 func newSite(t testing.TB, names, objects int) *site {
 	t.Helper()
-	s := &site{t: t, fs: memfs.New()}
+	s := &site{t: t, fs: memfs.New(), metrics: prometheus.NewRegistry()}
 	ctx := t.Context()
 	log := slog.New(slog.NewTextHandler(testLog{}, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	v, err := discovery.CreateVolume(s.fs, discovery.VolumeSpec{Names: names, Objects: objects})
@@ -84,7 +86,7 @@ func newSite(t testing.TB, names, objects int) *site {
 		*u.user, err = s.accounts.Create(ctx, account.CreateOptions{Email: u.email})
 		s.must(err)
 	}
-	gw, err := gateway.New(gateway.Options{Topology: s.topology, Accounts: s.accounts, Domains: []string{domain}, Logger: log, ServiceID: cluster.NewServiceID(cluster.TypeGateway, 1)})
+	gw, err := gateway.New(gateway.Options{Topology: s.topology, Accounts: s.accounts, Domains: []string{domain}, Logger: log, Metrics: s.metrics, ServiceID: cluster.NewServiceID(cluster.TypeGateway, 1)})
 	s.must(err)
 	s.gateway = gw
 	s.server = httptest.NewServer(gw)
@@ -216,11 +218,16 @@ func (s *site) signed(a ask) *http.Request {
 	if who == nil {
 		who = &s.alice
 	}
-	sum := sha256.Sum256([]byte(a.body))
-	hash := hex.EncodeToString(sum[:])
+	hash := hashOf(a.body)
 	req.Header.Set("X-Amz-Content-Sha256", hash)
 	s.must(signer().SignHTTP(s.t.Context(), credentials(who), req, hash, "s3", "us-east-1", time.Now()))
 	return req
+}
+
+// hashOf is the SHA-256 of a body as x-amz-content-sha256 has it.
+func hashOf(body string) string {
+	sum := sha256.Sum256([]byte(body))
+	return hex.EncodeToString(sum[:])
 }
 
 func signer() *v4.Signer {

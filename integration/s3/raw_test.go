@@ -1,0 +1,90 @@
+package s3
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// raw sends bytes as they are and returns the status line and headers of the first reply, "" when the connection was closed without one.
+func (s *site) raw(text string) (status int, body string) {
+	s.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.server.URL, "http://"))
+	s.must(err)
+	defer func() { _ = conn.Close() }()
+	s.must(conn.SetDeadline(time.Now().Add(10 * time.Second)))
+	if _, err := io.WriteString(conn, text); err != nil {
+		return 0, ""
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return 0, ""
+	}
+	b, _ := io.ReadAll(resp.Body) // what came before the connection was closed is enough
+	return resp.StatusCode, string(b)
+}
+
+func TestRawRequests(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, 1)
+	const host = "Host: localhost\r\n"
+	for _, tc := range []struct {
+		name, text string
+		status     int // 0: closed without a reply
+	}{
+		{"two Content-Lengths", "PUT /box/key HTTP/1.1\r\n" + host + "Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400},
+		{"negative Content-Length", "PUT /box/key HTTP/1.1\r\n" + host + "Content-Length: -1\r\n\r\n", 400},
+		{"length and chunked", "PUT /box/key HTTP/1.1\r\n" + host + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 404},
+		{"unknown coding", "PUT /box/key HTTP/1.1\r\n" + host + "Transfer-Encoding: gzip, chunked\r\n\r\n", 501},
+		{"no host", "GET / HTTP/1.1\r\n\r\n", 400},
+		{"two hosts", "GET / HTTP/1.1\r\n" + host + host + "\r\n", 400},
+		{"asterisk", "OPTIONS * HTTP/1.1\r\n" + host + "\r\n", 200}, // net/http answers it itself
+		{"bad escape", "GET /box/%zz HTTP/1.1\r\n" + host + "\r\n", 400},
+		{"control character", "GET /box/\x01 HTTP/1.1\r\n" + host + "\r\n", 400},
+		{"empty bucket", "GET //key HTTP/1.1\r\n" + host + "\r\n", 400},
+		{"up and away", "GET /box/../../etc/passwd HTTP/1.1\r\n" + host + "\r\n", 404},
+		{"connect", "CONNECT localhost:1 HTTP/1.1\r\n" + host + "\r\n", 400},
+		{"header section too large", "GET / HTTP/1.1\r\n" + host + "X-A: " + strings.Repeat("a", 2<<20) + "\r\n\r\n", 0},
+	} {
+		status, body := s.raw(tc.text)
+		if status != tc.status && !(tc.status == 0 && status == 431) {
+			t.Errorf("%s: got %d %s, want %d", tc.name, status, body, tc.status)
+		}
+	}
+}
+
+// TestEarlyEnd ends bodies before their length: nothing may be left of them.
+func TestEarlyEnd(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, 2)
+	s.bucket("box")
+	for _, size := range []int{100, 1 << 20} {
+		body := strings.Repeat("x", size)
+		req := s.signed(ask{method: "PUT", target: "/box/key", body: body})
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.server.URL, "http://"))
+		s.must(err)
+		text := fmt.Sprintf("PUT /box/key HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", strings.TrimPrefix(s.server.URL, "http://"), size)
+		for name, v := range req.Header {
+			text += name + ": " + v[0] + "\r\n"
+		}
+		_, err = io.WriteString(conn, text+"\r\n"+body[:size/2])
+		s.must(err)
+		s.must(conn.(*net.TCPConn).CloseWrite())
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err == nil {
+			b, _ := io.ReadAll(resp.Body) // checked below
+			if resp.StatusCode != 400 || (answer{body: string(b)}).code() != "IncompleteBody" {
+				t.Errorf("%d of %d bytes: got %d %s", size/2, size, resp.StatusCode, b)
+			}
+		}
+		_ = conn.Close()
+		s.want(404, "NoSuchKey", ask{method: "GET", target: "/box/key"})
+	}
+	// The guards of what streamed were dropped before the reply.
+	s.nothingLeft()
+}
