@@ -82,6 +82,7 @@ type Gateway struct {
 	rules     rulesCache
 	names     userNames
 	intents   *intent.Journal
+	turns     bucketTurns
 
 	noDefaultCORS bool
 
@@ -105,7 +106,7 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{
 		topology: o.Topology, accounts: o.Accounts, lookup: o.Accounts.Lookup, region: o.Region, clock: o.Clock, log: o.Logger, accessLog: o.AccessLog, serviceID: o.ServiceID,
 		noDefaultCORS: o.NoDefaultCORS,
-		requestBase:   rand.Uint64(), slots: int64(o.Limits.Requests),
+		requestBase:   rand.Uint64(), slots: int64(o.Limits.Requests), turns: newBucketTurns(),
 	}
 	if g.region == "" {
 		g.region = defaultRegion
