@@ -103,6 +103,9 @@ func (c *call) authorize() error {
 	if c.verdict == denied {
 		return s3.ErrAccessDenied
 	}
+	if a.always && c.who.user != c.bkt.Owner {
+		return s3.ErrMethodNotAllowed // who may, but is not the owner (PutBucketPolicy)
+	}
 	return c.besides(f)
 }
 
@@ -111,7 +114,9 @@ func (c *call) judge(r *rules, b *cluster.Bucket, a action, f facts) (verdict, e
 	owner := !c.who.anonymous && c.who.user == b.Owner
 	if r.policy != nil && a.name != "" && !(owner && a.always) {
 		if c.op == opPutObjectTagging && r.policy.NeedsRequestTags() {
-			return denied, notImplemented("A policy on s3:RequestObjectTag for PutObjectTagging")
+			if _, err := c.requestedTags(); err != nil {
+				return denied, err
+			}
 		}
 		d, err := r.decide(c.who, b, a.of(f.versioned), f)
 		switch {
@@ -141,6 +146,7 @@ func (c *call) judge(r *rules, b *cluster.Bucket, a action, f facts) (verdict, e
 func (r *rules) decide(who principal, b *cluster.Bucket, name string, given facts) (policy.Decision, error) {
 	f := new(facts) // here, so that a bucket without a policy costs no allocation
 	*f = given
+	f.owner = b.Owner
 	q := policy.Request{Action: name, Resource: b.Name, Condition: f.values}
 	if f.key != "" {
 		q.Resource = b.Name + "/" + f.key
@@ -152,29 +158,39 @@ func (r *rules) decide(who principal, b *cluster.Bucket, name string, given fact
 	return d, f.err
 }
 
-// besides asks for what the request does besides its operation: a Deny of the action that would do it alone holds here too.
+// besides asks for what the request does besides its operation: a Deny of the action that would do it alone holds here too. A lock needs an Allow as well: who may only write
+// into somebody's bucket could fill it with what nobody can delete for a hundred years.
 func (c *call) besides(f facts) error {
-	if c.rules.policy == nil || c.key == "" {
+	if c.key == "" {
 		return nil
 	}
 	h := c.r.Header
 	for _, also := range []struct {
-		asked bool
-		name  string
+		asked, needed bool
+		name          string
 	}{
-		{c.givesACL(), "s3:PutObjectAcl"},
-		{h["X-Amz-Tagging"] != nil, "s3:PutObjectTagging"},
-		{h["X-Amz-Object-Lock-Mode"] != nil || h["X-Amz-Object-Lock-Retain-Until-Date"] != nil, "s3:PutObjectRetention"},
-		{h["X-Amz-Object-Lock-Legal-Hold"] != nil, "s3:PutObjectLegalHold"},
+		{c.givesACL(), false, "s3:PutObjectAcl"},
+		{h["X-Amz-Tagging"] != nil, false, "s3:PutObjectTagging"},
+		{h["X-Amz-Object-Lock-Mode"] != nil || h["X-Amz-Object-Lock-Retain-Until-Date"] != nil, true, "s3:PutObjectRetention"},
+		{h["X-Amz-Object-Lock-Legal-Hold"] != nil, true, "s3:PutObjectLegalHold"},
 	} {
-		if !also.asked {
-			continue
+		var refused bool
+		var err error
+		switch {
+		case !also.asked:
+		case also.needed:
+			var v verdict
+			v, err = c.judge(c.rules, c.bkt, action{name: also.name}, f)
+			refused = v != allowed
+		case c.rules.policy != nil:
+			var d policy.Decision
+			d, err = c.rules.decide(c.who, c.bkt, also.name, f)
+			refused = d == policy.Deny
 		}
-		d, err := c.rules.decide(c.who, c.bkt, also.name, f)
 		if err != nil {
 			return err
 		}
-		if d == policy.Deny {
+		if refused {
 			return s3.ErrAccessDenied
 		}
 	}
@@ -260,14 +276,14 @@ func (c *call) checkUpload(ctx context.Context, ns cluster.NameServer, id cluste
 
 // hidden makes of the error of a missing key what the caller may know: who may not list the bucket is not told what is not in it.
 func (c *call) hidden(err error) error {
-	return c.hiddenIn(c.rules, c.bkt, err)
+	return c.hiddenIn(c.rules, c.bkt, c.key, err)
 }
 
-func (c *call) hiddenIn(r *rules, b *cluster.Bucket, err error) error {
+func (c *call) hiddenIn(r *rules, b *cluster.Bucket, key string, err error) error {
 	if !errors.Is(err, s3.ErrNoSuchKey) && !errors.Is(err, s3.ErrNoSuchVersion) && !errors.Is(err, s3.ErrMethodNotAllowed) {
 		return err
 	}
-	v, jerr := c.judge(r, b, actions[opListObjects], facts{c: c, bucket: b.ID})
+	v, jerr := c.judge(r, b, actions[opListObjects], facts{c: c, bucket: b.ID, listed: key})
 	if jerr != nil {
 		return jerr
 	}

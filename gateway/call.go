@@ -28,9 +28,11 @@ type call struct {
 	rules   *rules          // of bkt
 	verdict verdict         // of authorize; byObject and byUpload are for the handler to settle
 	opened  *s3.Body        // of openBody
+	tagged  bool            // givenTags is filled: of requestedTags
 	small   []byte          // a verified small body, kept for a second attempt; a pooled buffer
 	release func()          // gives small back at the end of the request
 
+	givenTags    []s3.Tag                       // of the document of PutObjectTagging
 	always       []struct{ name, value string } // headers of every reply of this request, errors too
 	values       []string                       // backing of reply header values
 	errorHeaders []struct{ name, value string }

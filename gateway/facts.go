@@ -20,7 +20,9 @@ type facts struct {
 	versioned bool   // version is given
 	source    bool   // it is about the source of a copy: headers that speak of the new object do not belong to it
 	bucket    cluster.BucketID
-	key       string // of the object in question, "" for the bucket
+	owner     cluster.UserID // of the bucket
+	key       string         // of the object in question, "" for the bucket
+	listed    string         // the question is whether a listing may show this key: it is the prefix then
 
 	looked   bool // existing is filled
 	existing []s3.Tag
@@ -42,6 +44,7 @@ var headerKeys = map[string]string{
 	"s3:object-lock-mode":                "X-Amz-Object-Lock-Mode",
 	"s3:object-lock-retain-until-date":   "X-Amz-Object-Lock-Retain-Until-Date",
 	"s3:object-lock-legal-hold":          "X-Amz-Object-Lock-Legal-Hold",
+	"s3:x-amz-server-side-encryption":    "X-Amz-Server-Side-Encryption",
 	"s3:if-match":                        "If-Match",
 	"s3:if-none-match":                   "If-None-Match",
 }
@@ -70,6 +73,9 @@ func (f *facts) values(key string) []string {
 	case "s3:x-amz-content-sha256":
 		return one(c.header("X-Amz-Content-Sha256"))
 	case "s3:prefix", "s3:delimiter", "s3:max-keys":
+		if f.listed != "" && key == "s3:prefix" {
+			return []string{f.listed}
+		}
 		if c.key != "" {
 			return nil
 		}
@@ -81,6 +87,8 @@ func (f *facts) values(key string) []string {
 			return nil
 		}
 		return one(c.g.locationOf(c.bkt))
+	case "s3:resourceaccount", "aws:resourceaccount":
+		return f.resourceAccount()
 	case "s3:object-lock-remaining-retention-days":
 		return c.retentionDays()
 	case "s3:tlsversion":
@@ -101,6 +109,14 @@ func (f *facts) values(key string) []string {
 	return c.signatureFacts(key)
 }
 
+// resourceAccount is the owner of the bucket in question.
+func (f *facts) resourceAccount() []string {
+	if f.owner == 0 {
+		return nil
+	}
+	return []string{f.owner.String()}
+}
+
 func one(v string) []string { return given(v, v != "") }
 
 func given(v string, ok bool) []string {
@@ -113,8 +129,11 @@ func given(v string, ok bool) []string {
 // signatureFacts returns what the signature says: how the request was signed, when, and by whom.
 func (c *call) signatureFacts(key string) []string {
 	if c.sig == nil {
-		if key == "aws:principaltype" {
+		switch key {
+		case "aws:principaltype":
 			return []string{"Anonymous"}
+		case "aws:userid":
+			return []string{"anonymous"}
 		}
 		return nil
 	}
@@ -138,7 +157,7 @@ func (c *call) signatureFacts(key string) []string {
 			return []string{"9223372036854775807"}
 		}
 		return []string{strconv.FormatInt(max(c.g.clock().Sub(c.sig.Time).Milliseconds(), 0), 10)}
-	case "aws:userid":
+	case "aws:userid", "aws:principalaccount":
 		return []string{c.who.user.String()}
 	case "aws:username":
 		return one(c.who.name)
@@ -227,9 +246,12 @@ func (f *facts) existingTag(name string) []string {
 	return nil
 }
 
-// requestTag returns what a tag key of the request says: of x-amz-tagging, the only place where a decision can see tags.
+// requestTag returns what a tag key of the request says: of x-amz-tagging, or of the document of PutObjectTagging.
 func (f *facts) requestTag(key string) []string {
-	tags, err := s3.ParseTagging(f.c.header("X-Amz-Tagging"))
+	tags, err := f.c.givenTags, error(nil)
+	if f.c.op != opPutObjectTagging {
+		tags, err = s3.ParseTagging(f.c.header("X-Amz-Tagging"))
+	}
 	if err != nil || f.source {
 		return nil // the operation will refuse it
 	}

@@ -10,16 +10,16 @@ import (
 	"ostor/internal/cluster"
 )
 
-// grantHeaders are the headers of explicit grants.
+// grantHeaders are the headers of explicit grants, in the order in which a list made of them is shown.
 var grantHeaders = [...]struct {
 	name string
 	p    acl.Permission
 }{
-	{"X-Amz-Grant-Full-Control", acl.FullControl},
 	{"X-Amz-Grant-Read", acl.Read},
-	{"X-Amz-Grant-Read-Acp", acl.ReadACP},
 	{"X-Amz-Grant-Write", acl.Write},
+	{"X-Amz-Grant-Read-Acp", acl.ReadACP},
 	{"X-Amz-Grant-Write-Acp", acl.WriteACP},
+	{"X-Amz-Grant-Full-Control", acl.FullControl},
 }
 
 // givesACL reports whether the request's headers give an access control list.
@@ -207,15 +207,17 @@ func storedACL(list acl.ACL, owner cluster.UserID) []byte {
 	return list.Encode()
 }
 
-// replyACL sends a list.
+// replyACL sends a list: what groups have, then what users have, each in the order in which it was given. S3 promises no order; tools that compare lists expect this one.
 func (c *call) replyACL(owner cluster.UserID, list acl.ACL) error {
-	doc := s3.ACL{Owner: c.owner(owner), Grants: make([]s3.Grant, len(list))}
-	for i, g := range list {
-		doc.Grants[i].Permission = g.Permission.String()
+	doc := s3.ACL{Owner: c.owner(owner), Grants: make([]s3.Grant, 0, len(list))}
+	for _, g := range list {
+		if g.Grantee.Kind != acl.User {
+			doc.Grants = append(doc.Grants, s3.Grant{URI: g.Grantee.Kind.URI(), Permission: g.Permission.String()})
+		}
+	}
+	for _, g := range list {
 		if g.Grantee.Kind == acl.User {
-			doc.Grants[i].Owner = c.owner(cluster.UserID(g.Grantee.User))
-		} else {
-			doc.Grants[i].URI = g.Grantee.Kind.URI()
+			doc.Grants = append(doc.Grants, s3.Grant{Owner: c.owner(cluster.UserID(g.Grantee.User)), Permission: g.Permission.String()})
 		}
 	}
 	return c.replyXMLStatus(http.StatusOK, doc.Write)

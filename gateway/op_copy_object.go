@@ -175,13 +175,13 @@ func (g *Gateway) withSource(ctx context.Context, c *call, src *copySource, use 
 	for try := 1; ; try++ {
 		e, err := ns.Lookup(ctx, src.request)
 		if err != nil {
-			return c.hiddenIn(src.rules, src.record, sourceError(missingKey(err, src.versioned)))
+			return c.hiddenIn(src.rules, src.record, src.key, sourceError(missingKey(err, src.versioned)))
 		}
 		if e.DeleteMarker {
 			if src.versioned {
 				return invalidRequest("The source of a copy request may not specifically refer to a delete marker by version id.")
 			}
-			return c.hiddenIn(src.rules, src.record, s3.ErrNoSuchKey)
+			return c.hiddenIn(src.rules, src.record, src.key, s3.ErrNoSuchKey)
 		}
 		if err := checkEntry(src.verdict, src.rules, c.who, acl.Read, &e); err != nil {
 			return err

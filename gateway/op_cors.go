@@ -88,7 +88,11 @@ func (c *call) crossOrigin() error {
 	if err != nil || conf == nil {
 		return err
 	}
-	if rule, pattern := conf.Match(origin, c.r.Method, nil); rule != nil {
+	method := c.header("Access-Control-Request-Method") // of a page that asks and does in one
+	if method == "" {
+		method = c.r.Method
+	}
+	if rule, pattern := conf.Match(origin, method, nil); rule != nil {
 		c.allowOrigin(rule, pattern, origin)
 		c.standardHeaders()
 	}

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 
 	"ostor/gateway/s3"
 	"ostor/internal/cluster"
@@ -48,6 +50,19 @@ func (c *call) readTags(limit int) ([]s3.Tag, error) {
 	return doc.TagSet.Tags, s3.CheckTags(doc.TagSet.Tags, limit)
 }
 
+// requestedTags reads the document of PutObjectTagging once: a policy may ask for its tags before the operation does.
+func (c *call) requestedTags() ([]s3.Tag, error) {
+	if c.tagged {
+		return c.givenTags, nil
+	}
+	tags, err := c.readTags(s3.MaxObjectTags)
+	if err != nil {
+		return nil, err
+	}
+	c.givenTags, c.tagged = tags, true
+	return tags, nil
+}
+
 // versionRequest returns the version that the request names by its versionId, or the current one.
 func (c *call) versionRequest() (r cluster.LookupRequest, err error) {
 	r = cluster.LookupRequest{Bucket: c.bkt.ID, Key: c.key}
@@ -81,7 +96,7 @@ func (g *Gateway) updateEntry(c *call, set ...cluster.Attribute) (cluster.Entry,
 
 // putObjectTagging answers PutObjectTagging: it replaces the tag set of a version, at once and by itself.
 func (g *Gateway) putObjectTagging(c *call) error {
-	tags, err := c.readTags(s3.MaxObjectTags)
+	tags, err := c.requestedTags()
 	if err != nil {
 		return err
 	}
@@ -113,6 +128,12 @@ func (g *Gateway) getObjectTagging(c *call) error {
 		return err
 	}
 	c.versionHeader(&e)
+	return c.replyTags(tags)
+}
+
+// replyTags sends a tag set by key: S3 promises no order, and this one does not depend on how the tags were given.
+func (c *call) replyTags(tags []s3.Tag) error {
+	slices.SortFunc(tags, func(a, b s3.Tag) int { return strings.Compare(a.Key, b.Key) })
 	return c.replyXML(func(x *s3.XML) { s3.WriteTags(x, tags) })
 }
 
@@ -151,5 +172,5 @@ func (g *Gateway) getBucketTagging(c *call) error {
 	if len(tags) == 0 {
 		return s3.ErrNoSuchTagSet
 	}
-	return c.replyXML(func(x *s3.XML) { s3.WriteTags(x, tags) })
+	return c.replyTags(tags)
 }

@@ -12,7 +12,7 @@ var keys = func() map[string]bool {
 		"s3:object-lock-mode", "s3:object-lock-retain-until-date", "s3:object-lock-legal-hold", "s3:object-lock-remaining-retention-days", "s3:prefix", "s3:versionid",
 		"s3:max-keys", "s3:locationconstraint", "aws:SourceIp",
 
-		"s3:delimiter", "s3:x-amz-metadata-directive", "s3:if-match", "s3:if-none-match", "s3:x-amz-object-ownership", "s3:RequestObjectTagKeys",
+		"s3:delimiter", "s3:x-amz-metadata-directive", "s3:x-amz-server-side-encryption", "s3:ResourceAccount", "aws:ResourceAccount", "aws:PrincipalAccount", "s3:if-match", "s3:if-none-match", "s3:x-amz-object-ownership", "s3:RequestObjectTagKeys",
 		"aws:CurrentTime", "aws:EpochTime", "aws:PrincipalArn", "aws:PrincipalType", "aws:Referer", "aws:SecureTransport", "aws:UserAgent", "aws:userid", "aws:username",
 	} {
 		m[strings.ToLower(k)] = true

@@ -58,8 +58,8 @@ type principals struct {
 	ids []string // 16 hex digits
 }
 
-// Parse reads the policy of a bucket. Any error is an *Error. What it checks beyond the grammar, as S3 does: every resource can be the bucket or in it, every action is known
-// and applies to a resource of its statement.
+// Parse reads the policy of a bucket. Any error is an *Error. What it checks beyond the grammar: every resource can be the bucket or in it, every action is known, and what a
+// Deny names applies to a resource of its statement.
 func Parse(doc []byte, bucket string) (*Policy, error) {
 	p := parser{doc: doc}
 	if len(doc) > MaxBytes {
@@ -140,6 +140,10 @@ func (p *parser) statement(n *node, path, bucket string, variables bool, s *stat
 		return err
 	}
 	s.notPrincipal = not
+	if not && !s.deny {
+		// S3 has it only with Deny: everybody but one user is everybody, for that user can ask without signing.
+		return p.at(who, path+".NotPrincipal", "NotPrincipal goes with Deny only")
+	}
 	if err := p.principals(who, path, not, &s.principals); err != nil {
 		return err
 	}
@@ -176,7 +180,8 @@ func (p *parser) statement(n *node, path, bucket string, variables bool, s *stat
 		}
 		s.resources = append(s.resources, pat)
 	}
-	if !s.notAction && !s.notResource {
+	// An Allow of what cannot be there gives nothing; a Deny that protects nothing is a mistake to hear of.
+	if s.deny && !s.notAction && !s.notResource {
 		for i, a := range actions {
 			if !applies(s.actions[i], s.resources, bucket) {
 				return p.at(a, path+".Action", "the action %q does not apply to any resource of the statement", a.s)
@@ -227,6 +232,7 @@ func (p *parser) strings(n *node, path string) ([]*node, error) {
 }
 
 // principals reads "*", {"AWS": ...} or {"CanonicalUser": ...}. A user is given by id: alone, as arn:aws:iam::<id>:root, arn:aws:iam::<id>:user/<any> or arn:aws:iam:::user/<id>.
+// The ARN of an account that has no such id belongs to another system: nobody here, and so it is kept out of ids.
 func (p *parser) principals(n *node, path string, not bool, out *principals) error {
 	path += "." + notName(not, "Principal")
 	if n.kind == text {
@@ -253,6 +259,9 @@ func (p *parser) principals(n *node, path string, not bool, out *principals) err
 				continue
 			}
 			id, ok := principalID(v.s)
+			if !ok && n.names[i] == "AWS" && foreignARN(v.s) {
+				continue
+			}
 			if !ok {
 				return p.at(v, path+"."+n.names[i], "%q is not a user: want an id of 16 hex digits or arn:aws:iam::<id>:root", v.s)
 			}
@@ -291,6 +300,20 @@ func principalID(s string) (string, bool) {
 		}
 	}
 	return s, true
+}
+
+// foreignARN reports whether s is the ARN of a principal of an account whose name is no user's id here.
+func foreignARN(s string) bool {
+	rest, ok := strings.CutPrefix(s, "arn:aws:iam::")
+	account, name, _ := strings.Cut(rest, ":")
+	if !ok || account == "" || len(account) > 64 || strings.Trim(account, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") != "" {
+		return false
+	}
+	if _, ours := principalID(account); ours {
+		return false
+	}
+	kind, id, _ := strings.Cut(name, "/")
+	return name == "root" || (kind == "user" || kind == "role") && id != "" && !strings.ContainsAny(id, "*?")
 }
 
 // resource reads arn:aws:s3:<any or nothing>:<any or nothing>:bucket[/key], or "*", and reports whether it can name the bucket or something in it.

@@ -262,6 +262,10 @@ func TestParseErrors(t *testing.T) {
 		{"effect is a list", statement(`"Effect":["Allow"],` + rest), "Effect must be"},
 		{"no principal", statement(`"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::box/*"`), "no Principal"},
 		{"both principals", statement(`"Effect":"Allow","NotPrincipal":{"AWS":"` + bob + `"},` + rest), "not both"},
+		{"everybody but one", statement(`"Effect":"Allow","NotPrincipal":{"AWS":"` + bob + `"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::box/*"`), "NotPrincipal goes with Deny only, at Statement[0].NotPrincipal"},
+		{"a foreign account without a name", statement(`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::other:"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::box/*"`), "is not a user"},
+		{"all of a foreign account", statement(`"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::other:user/*"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::box/*"`), "is not a user"},
+		{"a foreign canonical user", statement(`"Effect":"Allow","Principal":{"CanonicalUser":"arn:aws:iam::other:root"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::box/*"`), "is not a user"},
 		{"principal by name", statement(`"Effect":"Allow","Principal":"bob","Action":"s3:GetObject","Resource":"arn:aws:s3:::box/*"`), "a principal is"},
 		{"bad user", statement(`"Effect":"Allow","Principal":{"AWS":"bob"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::box/*"`), `"bob" is not a user`},
 		{"a service", statement(`"Effect":"Allow","Principal":{"Service":"x"},"Action":"s3:GetObject","Resource":"arn:aws:s3:::box/*"`), `unknown element "Service"`},
@@ -278,8 +282,8 @@ func TestParseErrors(t *testing.T) {
 		{"wildcard of others", statement(`"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::a*/x"`), "not the bucket"},
 		{"no arn", statement(`"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"box/*"`), "not the bucket"},
 		{"arn without bucket", statement(`"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::"`), "not the bucket"},
-		{"bucket action on objects", statement(`"Effect":"Allow","Principal":"*","Action":"s3:ListBucket","Resource":"arn:aws:s3:::box/*"`), "does not apply"},
-		{"object action on the bucket", statement(`"Effect":"Allow","Principal":"*","Action":["s3:ListBucket","s3:Get*Acl","s3:PutObject"],"Resource":"arn:aws:s3:::box"`), `"s3:PutObject" does not apply`},
+		{"bucket action on objects", statement(`"Effect":"Deny","Principal":"*","Action":"s3:ListBucket","Resource":"arn:aws:s3:::box/*"`), "does not apply"},
+		{"object action on the bucket", statement(`"Effect":"Deny","Principal":"*","Action":["s3:ListBucket","s3:Get*Acl","s3:PutObject"],"Resource":"arn:aws:s3:::box"`), `"s3:PutObject" does not apply`},
 		{"same Sid", `{"Statement":[{"Sid":"a","Effect":"Allow",` + rest + `},{"Sid":"a","Effect":"Allow",` + rest + `}]}`, `the Sid "a"`},
 		{"condition is a list", statement(`"Effect":"Allow","Condition":[],` + rest), "Condition is an object"},
 		{"unknown operator", statement(`"Effect":"Allow","Condition":{"StringIs":{"s3:prefix":"a"}},` + rest), `"StringIs" is no operator`},
@@ -344,8 +348,38 @@ func TestPublic(t *testing.T) {
 			t.Errorf("%s %s %s: got %v", tc.effect, tc.principal, tc.condition, got)
 		}
 	}
-	if p := mustParse(t, `{"Statement":{"Effect":"Allow","NotPrincipal":{"AWS":"`+bob+`"},"Action":"*","Resource":"*"}}`); !p.Public() || !slices.Equal(p.Principals(), []string{bob}) {
+	if p := mustParse(t, `{"Statement":{"Effect":"Deny","NotPrincipal":{"AWS":"`+bob+`"},"Action":"*","Resource":"*"}}`); p.Public() || !slices.Equal(p.Principals(), []string{bob}) {
 		t.Errorf("all but bob: %v, %v", p.Public(), p.Principals())
+	}
+}
+
+// TestForeignPrincipals names accounts of another system: they are nobody here, and a Deny of all but them holds for everybody.
+func TestForeignPrincipals(t *testing.T) {
+	t.Parallel()
+	for _, who := range []string{"arn:aws:iam::123456789012:root", "arn:aws:iam::s3tenant1:root", "arn:aws:iam::123456789012:user/eve", "arn:aws:iam::123456789012:role/x/y"} {
+		allow := mustParse(t, `{"Statement":{"Effect":"Allow","Principal":{"AWS":"`+who+`"},"Action":"*","Resource":"*"}}`)
+		deny := mustParse(t, `{"Statement":{"Effect":"Deny","NotPrincipal":{"AWS":"`+who+`"},"Action":"*","Resource":"*"}}`)
+		for _, user := range []string{"", alice, bob} {
+			r := &Request{User: user, Action: "s3:GetObject", Resource: "box/a"}
+			if got := allow.Decide(r); got != None {
+				t.Errorf("%s is allowed, %q gets %s", who, user, got)
+			}
+			if got := deny.Decide(r); got != Deny {
+				t.Errorf("all but %s are denied, %q gets %s", who, user, got)
+			}
+		}
+		if allow.Public() || len(allow.Principals()) > 0 {
+			t.Errorf("%s: public %v, principals %v", who, allow.Public(), allow.Principals())
+		}
+	}
+}
+
+// TestAllowOfNothing accepts an Allow whose actions no resource of it can have: it gives nothing.
+func TestAllowOfNothing(t *testing.T) {
+	t.Parallel()
+	p := mustParse(t, `{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::box"}}`)
+	if got := p.Decide(&Request{User: bob, Action: "s3:PutObject", Resource: "box/a"}); got != None {
+		t.Errorf("got %s", got)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"ostor/gateway/account"
@@ -467,4 +468,20 @@ func TestServiceBucketHasNoName(t *testing.T) {
 	if u, err := s.accounts.Get(t.Context(), s.alice.ID); err != nil || u.Email != "alice@example.com" {
 		t.Errorf("alice is now %v, %v", u, err)
 	}
+}
+
+// TestManyListsAtOnce has fifty clients set the list of one bucket at once: a change of the record that starts over because of another one must not be given up.
+func TestManyListsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, 1)
+	s.bucket("box")
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if got := s.do(ask{method: "PUT", target: "/box?acl", header: []string{"X-Amz-Acl: public-read"}}); got.status != 200 {
+				t.Errorf("%d %s", got.status, got.body)
+			}
+		})
+	}
+	wg.Wait()
 }
