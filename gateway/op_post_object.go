@@ -7,6 +7,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
+	"time"
 
 	"ostor/gateway/s3"
 	"ostor/gateway/sigv2"
@@ -36,8 +37,15 @@ func (c *call) openForm() error {
 		return s3.ErrEntityTooLarge
 	}
 	c.form = &postForm{Form: form}
-	if c.key = strings.ReplaceAll(form.Get("key"), "${filename}", form.FileName); c.key == "" {
-		return invalidArgument("Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.")
+	for i := range form.Fields { // before anything is compared with the policy: "All variables within the form are expanded prior to validating"
+		switch f := &form.Fields[i]; f.Name {
+		case "policy", "signature", "x-amz-signature":
+		default:
+			f.Value = strings.ReplaceAll(f.Value, "${filename}", form.FileName)
+		}
+	}
+	if c.key = form.Get("key"); c.key == "" {
+		return missingField("key")
 	}
 	if err := c.authenticateForm(); err != nil {
 		c.sig, c.who = nil, principal{}
@@ -46,39 +54,65 @@ func (c *call) openForm() error {
 	return c.formHeaders()
 }
 
+func missingField(name string) error {
+	return invalidArgument("Bucket POST must contain a field named '" + name + "'.  If it is specified, please check the order of the fields.")
+}
+
+// The fields of a signed form by version, in the order in which S3 misses them.
+var (
+	formFieldsV4 = []string{"X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature", "Policy"}
+	formFieldsV2 = []string{"AWSAccessKeyId", "Signature", "Policy"}
+)
+
+// signed reports whether a form has one of the fields of a signature, the policy aside: nobody has signed a policy that stands alone. It returns an error when it has one but not all.
+func (f *postForm) signed(fields []string) (bool, error) {
+	var missing error
+	any := false
+	for _, name := range fields {
+		switch {
+		case f.Get(strings.ToLower(name)) == "":
+			if missing == nil {
+				missing = missingField(name)
+			}
+		case name != "Policy":
+			any = true
+		}
+	}
+	if !any {
+		return false, nil
+	}
+	return true, missing
+}
+
+// verifyForm checks the signature of the form and returns nil for one that nobody signed.
+func (c *call) verifyForm(now time.Time) (*s3.Signature, error) {
+	v4, err4 := c.form.signed(formFieldsV4)
+	v2, err2 := c.form.signed(formFieldsV2)
+	switch {
+	case v2 && v4:
+		return nil, invalidArgument("Only one auth mechanism allowed.")
+	case err4 != nil:
+		return nil, err4
+	case err2 != nil:
+		return nil, err2
+	case v4:
+		return c.g.verifier.VerifyForm(c.r.Context(), c.form.Form, now, c.g.lookup)
+	case v2:
+		return sigv2.VerifyForm(c.r.Context(), c.form.Form, now, c.g.lookup)
+	}
+	return nil, nil
+}
+
 // authenticateForm finds out who signed the form's policy, and whether the policy allows its fields.
 func (c *call) authenticateForm() error {
-	form, g := c.form, c.g
-	now, ctx := g.clock(), c.r.Context()
-	v4 := form.Get("x-amz-signature") != "" || form.Get("x-amz-algorithm") != ""
-	v2 := form.Get("signature") != "" || form.Get("awsaccesskeyid") != ""
-	missing := func(name string) error {
-		return invalidArgument("Bucket POST must contain a field named '" + name + "'.  If it is specified, please check the order of the fields.")
-	}
+	form, now := c.form, c.g.clock()
 	var err error
-	switch policy := form.Get("policy"); {
-	case v2 && v4:
-		return invalidArgument("Only one auth mechanism allowed.")
-	case policy == "" && (v2 || v4):
-		return missing("policy")
-	case v4 && form.Get("x-amz-signature") == "":
-		return missing("X-Amz-Signature")
-	case v4:
-		c.sig, err = g.verifier.VerifyForm(ctx, form.Form, now, g.lookup)
-	case v2 && form.Get("signature") == "":
-		return missing("Signature")
-	case v2 && form.Get("awsaccesskeyid") == "":
-		return missing("AWSAccessKeyId")
-	case v2:
-		c.sig, err = sigv2.VerifyForm(ctx, form.Form, now, g.lookup)
-	case policy != "":
-		return missing("Signature")
-	default:
+	if c.sig, err = c.verifyForm(now); err != nil {
+		return err
+	}
+	if c.sig == nil {
 		c.who.anonymous = true
 		return nil
-	}
-	if err != nil {
-		return err
 	}
 	cred := &c.sig.Credential
 	c.who = principal{user: cluster.UserID(cred.UserID), name: cred.Email}
@@ -87,13 +121,9 @@ func (c *call) authenticateForm() error {
 	}
 	fields := make([]s3.FormField, 0, len(form.Fields)+1)
 	for _, f := range form.Fields {
-		switch f.Name {
-		case "bucket":
-			continue
-		case "key":
-			f.Value = c.key
+		if f.Name != "bucket" {
+			fields = append(fields, f)
 		}
-		fields = append(fields, f)
 	}
 	if err := form.policy.Check(append(fields, s3.FormField{Name: "bucket", Value: c.bucket}), now); err != nil {
 		return err

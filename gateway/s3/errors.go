@@ -113,7 +113,7 @@ var (
 	ErrReplicationConfigurationNotFound   = &Error{"ReplicationConfigurationNotFoundError", "The replication configuration was not found.", http.StatusNotFound}
 	ErrRequestExpired                     = &Error{"AccessDenied", "Request has expired.", http.StatusForbidden}
 	ErrRequestHeaderSectionTooLarge       = &Error{"RequestHeaderSectionTooLarge", "Your request header section exceeds the maximum allowed size.", http.StatusBadRequest}
-	ErrRequestIsNotMultiPartContent       = &Error{"RequestIsNotMultiPartContent", "A bucket POST request must be of the enclosure-type multipart/form-data.", http.StatusBadRequest}
+	ErrRequestIsNotMultiPartContent       = &Error{"RequestIsNotMultiPartContent", "A bucket POST request must be of the enclosure-type multipart/form-data.", http.StatusPreconditionFailed}
 	ErrRequestTimeout                     = &Error{"RequestTimeout", "Your socket connection to the server was not read from or written to within the timeout period.", http.StatusBadRequest}
 	ErrRequestTimeTooSkewed               = &Error{"RequestTimeTooSkewed", "The difference between the request time and the server's time is too large.", http.StatusForbidden}
 	ErrServerSideEncryptionConfigNotFound = &Error{"ServerSideEncryptionConfigurationNotFoundError", "The server side encryption configuration was not found.", http.StatusNotFound}

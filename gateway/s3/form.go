@@ -78,12 +78,9 @@ func OpenForm(contentType string, length int64, body io.Reader, small int64) (*F
 		if value, last, err = f.value(); err != nil {
 			break
 		}
-		for i := range f.Fields {
-			if f.Fields[i].Name == name {
-				return nil, ErrInvalidArgument.With("The field " + name + " is given more than once.")
-			}
+		if err = f.add(name, value); err != nil {
+			return nil, err
 		}
-		f.Fields = append(f.Fields, FormField{name, value})
 		if last {
 			return nil, ErrIncorrectNumberOfFilesInPost
 		}
@@ -95,6 +92,23 @@ func OpenForm(contentType string, length int64, body io.Reader, small int64) (*F
 		return nil, ErrMalformedPOSTRequest
 	}
 	return nil, err
+}
+
+// add notes a field. Metadata may come several times, and is one value with commas then ("HTML Form Fields"); any other field twice could mean one thing to the policy and another
+// to the object.
+func (f *Form) add(name, value string) error {
+	for i := range f.Fields {
+		if f.Fields[i].Name != name {
+			continue
+		}
+		if !strings.HasPrefix(name, "x-amz-meta-") {
+			return ErrInvalidArgument.With("The field " + name + " is given more than once.")
+		}
+		f.Fields[i].Value += "," + value
+		return nil
+	}
+	f.Fields = append(f.Fields, FormField{name, value})
+	return nil
 }
 
 type countingReader struct {

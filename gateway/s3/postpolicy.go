@@ -1,6 +1,7 @@
 package s3
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"strconv"
@@ -18,7 +19,39 @@ type PostPolicy struct {
 type postCondition struct {
 	field  string // lower case
 	value  string
-	prefix bool // starts-with, else eq
+	shown  string // the field as the policy writes it
+	prefix bool   // starts-with, else eq
+	length bool   // content-length-range of what are no numbers
+	never  bool   // it names no field, so nothing fulfils it
+}
+
+func (c *postCondition) String() string {
+	op := "eq"
+	switch {
+	case c.length:
+		op = "content-length-range"
+	case c.prefix:
+		op = "starts-with"
+	}
+	return "[" + strconv.Quote(op) + ", " + strconv.Quote(c.shown) + ", " + strconv.Quote(c.value) + "]"
+}
+
+// holds reports whether a field's value fulfils the condition.
+func (c *postCondition) holds(v string) bool {
+	switch {
+	case c.never:
+		return false
+	case !c.prefix:
+		return v == c.value
+	case c.field != "content-type":
+		return strings.HasPrefix(v, c.value)
+	}
+	for part := range strings.SplitSeq(v, ",") { // a list: every type must begin like that
+		if !strings.HasPrefix(part, c.value) {
+			return false
+		}
+	}
+	return true
 }
 
 func badPolicy(what string) error { return ErrInvalidPolicyDocument.With("Invalid Policy: " + what) }
@@ -34,7 +67,7 @@ func ParsePostPolicy(encoded string, maxBytes int64) (*PostPolicy, error) {
 		return nil, badPolicy("not base64.")
 	}
 	var doc map[string]json.RawMessage
-	if err := json.Unmarshal(text, &doc); err != nil {
+	if err := json.Unmarshal(unescapeDollar(text), &doc); err != nil {
 		return nil, badPolicy("Invalid JSON.")
 	}
 	p := &PostPolicy{max: maxBytes}
@@ -57,14 +90,36 @@ func ParsePostPolicy(encoded string, maxBytes int64) (*PostPolicy, error) {
 	return p, nil
 }
 
+// unescapeDollar makes of "\$", an escape that POST policies have and JSON has not ("POST Policy", "Character Escaping"), the dollar sign. A backslash that is escaped itself stays.
+func unescapeDollar(text []byte) []byte {
+	if !bytes.Contains(text, []byte(`\$`)) {
+		return text
+	}
+	out := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		if text[i] == '\\' && i+1 < len(text) {
+			i++
+			if text[i] != '$' {
+				out = append(out, '\\')
+			}
+		}
+		out = append(out, text[i])
+	}
+	return out
+}
+
 func (p *PostPolicy) addCondition(raw json.RawMessage) error {
-	var object map[string]string
+	var object map[string]any
 	if json.Unmarshal(raw, &object) == nil {
-		if len(object) == 0 {
-			return badPolicy("Invalid simple condition: an empty object.")
+		if len(object) != 1 {
+			return badPolicy("Invalid Simple-Condition: Simple-Conditions must have exactly one property specified.")
 		}
 		for k, v := range object {
-			p.conditions = append(p.conditions, postCondition{field: strings.ToLower(k), value: v})
+			value, ok := v.(string)
+			if !ok {
+				return badPolicy("Invalid Simple-Condition: value must be a string.")
+			}
+			p.conditions = append(p.conditions, postCondition{field: strings.ToLower(k), value: value, shown: "$" + k})
 		}
 		return nil
 	}
@@ -74,22 +129,33 @@ func (p *PostPolicy) addCondition(raw json.RawMessage) error {
 	}
 	op, _ := list[0].(string)
 	if strings.EqualFold(op, "content-length-range") {
-		lo, ok1 := policyNumber(list[1])
-		hi, ok2 := policyNumber(list[2])
-		if !ok1 || !ok2 {
-			return badPolicy("content-length-range needs two numbers.")
-		}
-		p.min, p.max = max(p.min, lo), min(p.max, hi)
-		return nil
+		return p.addRange(list[1], list[2])
 	}
 	field, ok1 := list[1].(string)
 	value, ok2 := list[2].(string)
-	name, ok3 := strings.CutPrefix(field, "$")
-	c := postCondition{field: strings.ToLower(name), value: value, prefix: strings.EqualFold(op, "starts-with")}
-	if !ok1 || !ok2 || !ok3 || !c.prefix && !strings.EqualFold(op, "eq") {
+	name, dollar := strings.CutPrefix(field, "$")
+	c := postCondition{field: strings.ToLower(name), value: value, shown: field, prefix: strings.EqualFold(op, "starts-with"), never: !dollar}
+	if !ok1 || !ok2 || !c.prefix && !strings.EqualFold(op, "eq") {
 		return badPolicy("Invalid condition of " + strconv.Quote(op) + ".")
 	}
 	p.conditions = append(p.conditions, c)
+	return nil
+}
+
+// addRange adds a content-length-range. Text that is no number is a condition that never holds, as in S3.
+func (p *PostPolicy) addRange(from, to any) error {
+	lo, ok1 := policyNumber(from)
+	hi, ok2 := policyNumber(to)
+	if ok1 && ok2 {
+		p.min, p.max = max(p.min, lo), min(p.max, hi)
+		return nil
+	}
+	a, text1 := from.(string)
+	b, text2 := to.(string)
+	if !text1 || !text2 {
+		return badPolicy("content-length-range needs two numbers.")
+	}
+	p.conditions = append(p.conditions, postCondition{shown: a, value: b, length: true, never: true})
 	return nil
 }
 
@@ -104,8 +170,13 @@ func policyNumber(v any) (int64, bool) {
 	return 0, false
 }
 
+// checksumField reports whether a field only says which bytes the file has.
+func checksumField(name string) bool {
+	return strings.HasPrefix(name, "x-amz-checksum-") || name == "x-amz-sdk-checksum-algorithm" || name == "content-md5"
+}
+
 // Check decides whether a form fulfils the policy at time now. fields are those of the form, with "bucket" among them and "key" as the object gets it. Every field must be
-// named by a condition, so that the signer has seen it; x-ignore-* and those of the signature itself excepted. It returns ErrAccessDenied.
+// named by a condition, so that the signer has seen it; x-ignore-*, checksums of the file and those of the signature itself excepted. It returns ErrAccessDenied.
 func (p *PostPolicy) Check(fields []FormField, now time.Time) error {
 	if !now.Before(p.expires) {
 		return policyFailed("Policy expired.")
@@ -118,31 +189,15 @@ func (p *PostPolicy) Check(fields []FormField, now time.Time) error {
 	for i := range p.conditions {
 		c := &p.conditions[i]
 		named[c.field] = true
-		v := values[c.field]
-		ok := v == c.value
-		if c.prefix {
-			ok = true
-			parts := []string{v}
-			if c.field == "content-type" { // may be a list: every type must begin like that
-				parts = strings.Split(v, ",")
-			}
-			for _, part := range parts {
-				ok = ok && strings.HasPrefix(part, c.value)
-			}
-		}
-		if !ok {
-			op := "eq"
-			if c.prefix {
-				op = "starts-with"
-			}
-			return policyFailed("Policy Condition failed: [" + strconv.Quote(op) + ", " + strconv.Quote("$"+c.field) + ", " + strconv.Quote(c.value) + "]")
+		if !c.holds(values[c.field]) {
+			return policyFailed("Policy Condition failed: " + c.String())
 		}
 	}
 	for i := range fields {
 		switch name := fields[i].Name; name {
 		case "signature", "x-amz-signature", "awsaccesskeyid", "policy":
 		default:
-			if !named[name] && !strings.HasPrefix(name, "x-ignore-") {
+			if !named[name] && !strings.HasPrefix(name, "x-ignore-") && !checksumField(name) {
 				return policyFailed("Extra input fields: " + name)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strconv"
@@ -85,7 +86,7 @@ func Verify(r *http.Request, now time.Time, bucket string, lookup s3.Lookup) (*s
 	if err != nil {
 		return nil, err
 	}
-	amz := amzHeaders(r.Header)
+	amz := q.amzHeaders(r.Header, sig.Presigned)
 	sig.SignedHeaders = signedHeaders(r.Header, amz)
 	for _, name := range [...]string{"Content-Md5", "Content-Type", "Date", "X-Amz-Date", "X-Amz-Content-Sha256"} {
 		if len(r.Header[name]) > 1 {
@@ -167,10 +168,12 @@ func (q *request) header(r *http.Request, sig *s3.Signature, now time.Time) erro
 	}
 	q.accessKey = rest[:i]
 
-	text := r.Header.Get("X-Amz-Date")
-	if text == "" {
+	var text string
+	if amz := r.Header["X-Amz-Date"]; len(amz) > 0 {
+		text = amz[0] // even an empty one: it is in Date's place, whose line is empty then
+	} else {
 		text = r.Header.Get("Date")
-		q.date = text // otherwise the line is empty, and X-Amz-Date is signed as a header
+		q.date = text
 	}
 	t, err := parseDate(text)
 	if err != nil {
@@ -222,9 +225,16 @@ func parseDate(s string) (time.Time, error) {
 	return t, err
 }
 
-// amzHeaders returns the canonical lines "name:value\n" of the x-amz-* headers, by name.
-func amzHeaders(h http.Header) []string {
+// amzHeaders returns the canonical lines "name:value\n" of the x-amz-* headers, by name; of a presigned request also of those that its signer put into the query.
+func (q *request) amzHeaders(h http.Header, presigned bool) []string {
 	var lines []string
+	for i := range q.params {
+		p := &q.params[i]
+		name := strings.ToLower(p.name)
+		if presigned && strings.HasPrefix(name, "x-amz-") && h[textproto.CanonicalMIMEHeaderKey(name)] == nil {
+			lines = append(lines, name+":"+strings.TrimSpace(p.value)+"\n")
+		}
+	}
 	for key, values := range h {
 		if !strings.HasPrefix(key, "X-Amz-") {
 			continue

@@ -157,11 +157,14 @@ func TestPostRefusals(t *testing.T) {
 	try(403, "AccessDenied", with(policy(time.Hour, inBox, anyKey, `["starts-with", "$x-amz-meta-foo", "bar"]`))...)
 	for _, p := range []string{"%%%", encode("{"), encode("[]"), encode(`{"conditions": []}`), encode(`{"EXPIRATION": "` + expires + `", "conditions": []}`), encode(`{"expiration": "` + expires + `"}`),
 		encode(`{"expiration": "` + expires + `", "CONDITIONS": []}`), encode(`{"expiration": "tomorrow", "conditions": []}`), policy(time.Hour, "{}"), policy(time.Hour, `["content-length-range", 0]`),
-		policy(time.Hour, `["content-length-range", -1, 0]`), policy(time.Hour, `["content-length-range", "a", 0]`), policy(time.Hour, `["matches", "$key", ""]`), policy(time.Hour, `["eq", "key", ""]`), policy(time.Hour, `7`)} {
+		policy(time.Hour, `["content-length-range", -1, 0]`), policy(time.Hour, `["content-length-range", "a", 0]`), policy(time.Hour, `["matches", "$key", ""]`), policy(time.Hour, inBox, `{"key": "k", "acl": "private"}`), policy(time.Hour, inBox, `{"key": 7}`), policy(time.Hour, `7`)} {
 		try(400, "InvalidPolicyDocument", with(p)...)
 	}
 	sig := v2(good)
-	try(400, "InvalidArgument", "key", "k", "Policy", good)
+	for _, c := range []string{`["eq", "key", "k"]`, `["content-length-range", "one", "10"]`} { // nothing fulfils them
+		try(403, "AccessDenied", with(policy(time.Hour, inBox, anyKey, c))...)
+	}
+	try(403, "AccessDenied", "key", "k", "Policy", good) // that nobody signed
 	try(400, "InvalidArgument", "key", "k", sig[0], sig[1], sig[2], sig[3])
 	try(400, "InvalidArgument", "key", "k", sig[2], sig[3], sig[4], sig[5])
 	try(400, "InvalidArgument", "key", "k", sig[0], sig[1], sig[4], sig[5])
@@ -182,7 +185,7 @@ func TestPostRefusals(t *testing.T) {
 		try(400, "InvalidArgument", append(bad, "key", "k")...)
 	}
 	s.want(400, "IncorrectNumberOfFilesInPostRequest", form{fields: with(good), noFile: true}.ask("/box"))
-	s.want(400, "RequestIsNotMultiPartContent", ask{method: "POST", target: "/box", body: "x", anonymous: true})
+	s.want(412, "RequestIsNotMultiPartContent", ask{method: "POST", target: "/box", body: "x", anonymous: true})
 	s.want(404, "NoSuchBucket", form{fields: append(v2(policy(time.Hour, `{"bucket": "none"}`, anyKey)), "key", "k"), file: "x"}.ask("/none"))
 	s.want(405, "MethodNotAllowed", form{fields: with(good), file: "x"}.ask("/box/key"))
 	if got := s.want(200, "", ask{method: "GET", target: "/box"}); strings.Contains(got.body, "<Contents>") {
