@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,8 @@ const (
 	pingTimeout    = 2 * time.Second
 	firstBackoff   = 10 * time.Millisecond
 	maxBackoff     = 250 * time.Millisecond
+	silence        = time.Second            // a timeout after less says nothing about the server: the caller was in a hurry
+	trialPause     = 500 * time.Millisecond // between a failed trial of a silent server and the next
 )
 
 // NotExecuted reports whether err says that the call was certainly not executed: an error in its chain has a method NotExecuted that returns true. Servers that Options.DialName
@@ -40,6 +43,10 @@ type remote[S any] struct {
 	// When the present failing began and was last seen, in nanoseconds of the topology's age plus 1; 0 = the last call was answered.
 	failingSince atomic.Int64
 	failedLast   atomic.Int64
+
+	// A silent server is one whose last call ran into a timeout. One call at a time tries it again; the others fail at once, instead of each waiting as long.
+	silent atomic.Bool
+	trying atomic.Bool
 
 	current atomic.Pointer[session[S]] // nil: not connected; written under mu
 	pinging atomic.Bool
@@ -63,7 +70,7 @@ type attempt[S any] struct {
 	err     error
 }
 
-// connect returns the present session, or makes one. Of several callers one resolves, all wait.
+// connect returns the present session, or makes one. Of several callers one resolves, all wait, for at most the topology's RetryFor: the mount and the network may hang.
 func (r *remote[S]) connect(ctx context.Context) (*session[S], error) {
 	if s := r.current.Load(); s != nil {
 		return s, nil
@@ -72,9 +79,13 @@ func (r *remote[S]) connect(ctx context.Context) (*session[S], error) {
 	if err != nil {
 		return nil, err
 	}
+	patience := time.NewTimer(r.t.opts.RetryFor)
+	defer patience.Stop()
 	select {
 	case <-a.done:
 		return a.session, a.err
+	case <-patience.C:
+		return nil, fault.Wrap(fault.Unavailable, os.ErrDeadlineExceeded, "discovery: find and reach service %s", r.id)
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -103,6 +114,7 @@ func (r *remote[S]) resolve() (*attempt[S], error) {
 		if a.err == nil {
 			r.highest = a.session.generation
 			r.current.Store(a.session)
+			r.silent.Store(false) // somebody has answered
 		}
 		r.mu.Unlock()
 		close(a.done)
@@ -184,7 +196,9 @@ func (r *remote[S]) poll() {
 		defer cancel()
 		switch err := p.Ping(ctx); {
 		case err == nil:
-			r.succeeded()
+			if !r.silent.Load() { // a server whose storage hangs answers pings too
+				r.succeeded()
+			}
 		case r.t.ctx.Err() == nil:
 			r.failed()
 			if NotExecuted(err) {
@@ -205,6 +219,7 @@ func (r *remote[S]) failed() time.Time {
 }
 
 func (r *remote[S]) succeeded() {
+	r.silent.Store(false)
 	if r.failingSince.Load() != 0 {
 		r.failingSince.Store(0)
 		r.t.log.Info("service answers again", logkey.Service, r.id.String())
@@ -213,7 +228,23 @@ func (r *remote[S]) succeeded() {
 
 // healthy reports whether the service answered last time, or nobody has asked for a while.
 func (r *remote[S]) healthy() bool {
-	return r.failingSince.Load() == 0 || r.t.age()-r.failedLast.Load() > int64(r.t.opts.SkipFor)
+	return r.failingSince.Load() == 0 || r.t.age()-r.failedLast.Load() > int64(r.t.opts.SkipFor) && !r.trying.Load()
+}
+
+// admit refuses a call to a silent server unless it is the one that tries again. end must be called after the call, if there was no error.
+func (r *remote[S]) admit() (end func(), err error) {
+	if !r.silent.Load() {
+		return func() {}, nil
+	}
+	if r.t.age()-r.failedLast.Load() < int64(trialPause) || !r.trying.CompareAndSwap(false, true) {
+		return nil, fault.New(fault.Unavailable, "discovery: service %s does not answer", r.id)
+	}
+	return func() { r.trying.Store(false) }, nil
+}
+
+// timedOut reports whether err is that of a call that waited for long and in vain.
+func timedOut(err error, waited time.Duration) bool {
+	return waited >= silence && (errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded))
 }
 
 // age is the time since New in nanoseconds, at least 1.
@@ -231,38 +262,50 @@ const (
 func call[S, T any](ctx context.Context, r *remote[S], m mode, f func(S) (T, error)) (T, error) {
 	var zero T
 	for pause := time.Duration(0); ; pause = min(max(2*pause, firstBackoff), maxBackoff) {
-		s, err := r.connect(ctx)
-		if err == nil {
-			var v T
-			v, err = f(s.server)
-			if err == nil {
-				r.succeeded()
-				return v, nil
-			}
-			kind := fault.KindOf(err)
-			refused := NotExecuted(err)
-			if kind != fault.Unavailable && kind != fault.Stale || kind == fault.Stale && m == once && !refused {
-				r.succeeded() // it is an answer
-				return v, err
-			}
-			if ctx.Err() == nil && (refused || kind == fault.Stale) {
-				r.drop(s)
-			}
-			if m == once && !refused {
-				if !errors.Is(ctx.Err(), context.Canceled) { // a caller that hung up says nothing about the server
-					r.failed()
-				}
-				return v, err
-			}
-		}
-		if errors.Is(ctx.Err(), context.Canceled) {
+		end, err := r.admit()
+		if err != nil {
 			return zero, err
 		}
-		until := r.failed()
-		if !sleep(ctx, pause, until) {
-			return zero, err
+		v, until, err := try(ctx, r, m, f)
+		end()
+		if err == nil || until.IsZero() || !sleep(ctx, pause, until) {
+			return v, err
 		}
 	}
+}
+
+// try runs f once. After an error, until is the time up to which it is worth trying again; zero when it is not.
+func try[S, T any](ctx context.Context, r *remote[S], m mode, f func(S) (T, error)) (v T, until time.Time, err error) {
+	begin := time.Now()
+	s, err := r.connect(ctx)
+	again := true
+	if err == nil {
+		v, err = f(s.server)
+		if err == nil {
+			r.succeeded()
+			return v, until, nil
+		}
+		kind := fault.KindOf(err)
+		refused := NotExecuted(err)
+		if kind != fault.Unavailable && kind != fault.Stale || kind == fault.Stale && m == once && !refused {
+			r.succeeded() // it is an answer
+			return v, until, err
+		}
+		if ctx.Err() == nil && (refused || kind == fault.Stale) {
+			r.drop(s)
+		}
+		again = m != once || refused
+	}
+	if errors.Is(ctx.Err(), context.Canceled) { // a caller that hung up says nothing about the server
+		return v, until, err
+	}
+	if timedOut(err, time.Since(begin)) {
+		r.silent.Store(true)
+	}
+	if tried := r.failed(); again {
+		until = tried
+	}
+	return v, until, err
 }
 
 // sleep waits for d and reports whether there was time: neither ctx nor until ends before. The first time, with d = 0, there always is unless ctx has ended.

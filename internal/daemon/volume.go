@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"ostor/discovery"
 	"ostor/fsbackend"
@@ -75,18 +76,28 @@ func FindVolume(fs fsbackend.FS, id string) (discovery.Volume, error) {
 	return discovery.Volume{}, fault.New(fault.Invalid, "there are %d volumes, choose one with -V: %s", len(all), strings.Join(ids, ", "))
 }
 
+// How long a service may be silent before a client of it is told to try again later: clients of S3 should see 503, not silence.
+const (
+	dialTimeout    = 2 * time.Second
+	serviceTimeout = 5 * time.Second // for the first byte of an answer, and between two pieces of data
+)
+
 // Topology returns the way to a volume's services over RPC, to where their directories say. Servers of this process are added with SetLocalName and SetLocalObject.
 func (e *Env) Topology(v discovery.Volume) (*discovery.Topology, error) {
 	tc, err := e.Config.TLS()
 	if err != nil {
 		return nil, err
 	}
+	options := func(o discovery.Owner, id cluster.ServiceID) rpc.ClientOptions {
+		return rpc.ClientOptions{Address: o.Addresses[0], Service: uint64(id), Generation: uint64(o.Generation), TLS: tc,
+			DialTimeout: dialTimeout, ReplyTimeout: serviceTimeout, IOTimeout: serviceTimeout, StreamTimeout: serviceTimeout}
+	}
 	return discovery.New(discovery.Options{FS: e.FS, Volume: v.ID, Logger: e.Log,
 		DialName: func(ctx context.Context, o discovery.Owner, id cluster.ServiceID) (cluster.NameServer, error) {
-			return namerpc.Dial(ctx, rpc.ClientOptions{Address: o.Addresses[0], Service: uint64(id), Generation: uint64(o.Generation), TLS: tc})
+			return namerpc.Dial(ctx, options(o, id))
 		},
 		DialObject: func(ctx context.Context, o discovery.Owner, id cluster.ServiceID) (cluster.ObjectServer, error) {
-			return objrpc.Dial(ctx, rpc.ClientOptions{Address: o.Addresses[0], Service: uint64(id), Generation: uint64(o.Generation), TLS: tc})
+			return objrpc.Dial(ctx, options(o, id))
 		}})
 }
 

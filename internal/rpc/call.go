@@ -14,6 +14,9 @@ import (
 	"ostor/internal/logkey"
 )
 
+// durableBytesPerSecond is how fast, at the least, a server is expected to make durable what it was sent.
+const durableBytesPerSecond = 32 << 20
+
 // sendAfter bounds how long bytes of a slow body wait in the client before they are sent.
 const sendAfter = time.Second
 
@@ -59,6 +62,7 @@ func (c *Client) Upload(ctx context.Context, op uint16, request []byte, body io.
 		return reply[:0], err
 	}
 	if err = x.sendBody(body, size); err == nil {
+		x.wait += time.Duration(x.sent/durableBytesPerSecond) * time.Second
 		reply, err = x.reply(reply[:0])
 	}
 	return reply, x.end(err)
@@ -86,6 +90,7 @@ type exchange struct {
 	stop  func() bool // of the watch over ctx; nil when ctx cannot end
 	spoil bool        // the connection must not be used again
 	wait  time.Duration
+	sent  int64  // bytes of data
 	h     header // of the frame that ended the data
 	sum   uint32
 }
@@ -121,7 +126,7 @@ func (c *Client) begin(ctx context.Context, op uint16, flags uint8, request []by
 		left := time.Until(t)
 		ms := min(max(left.Milliseconds(), 1), math.MaxUint32)
 		binary.LittleEndian.PutUint32(limit[:], uint32(ms))
-		x.wait = left + deadlineSlack // ctx ends the call: a backstop only
+		x.wait = min(x.wait, left+deadlineSlack) // ctx ends the call: a backstop only
 	}
 	h := header{kind: typeRequest, flags: flags, code: op, request: logkey.RequestIDOf(ctx), generation: c.opts.Generation}
 	if err := x.cc.sendMessage(h, limit[:], request); err != nil {
@@ -211,6 +216,7 @@ func (x *exchange) sendBody(body io.Reader, size int64) error {
 		}
 		if n > 0 || end {
 			err = x.cc.send(h, nil, buf[:n])
+			x.sent += int64(n)
 		}
 		if err == nil {
 			err = x.cc.flush()

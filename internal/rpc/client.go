@@ -23,7 +23,7 @@ type ClientOptions struct {
 	Dial          Dialer        // how to connect; nil: by the operating system, with TLS. For simulated networks
 	MaxConns      int           // connections, and so calls, at the same time; more wait. Default 256
 	DialTimeout   time.Duration // connecting, TLS and hello. Default 5 s
-	ReplyTimeout  time.Duration // without a deadline in the context: for the reply, after the request was sent. Default 2 min
+	ReplyTimeout  time.Duration // for the reply, after the request and its data were sent, or for its first data; one second longer for each 32 MiB sent. Default 2 min
 	IOTimeout     time.Duration // for writing a request, and for the rest of a frame that has begun. Default 30 s
 	StreamTimeout time.Duration // between two data messages, either way. Default 2 min
 	IdleTimeout   time.Duration // a connection that was not used for so long is closed. Default 2 min
@@ -182,8 +182,8 @@ func (c *Client) connect(ctx context.Context) (*clientConn, error) {
 	cc := &clientConn{conn: newConn(nc), abort: func() { _ = nc.Close() }}
 	stop := context.AfterFunc(ctx, cc.abort)
 	err = c.hello(cc)
-	if !stop() && err == nil {
-		err = context.Cause(ctx)
+	if !stop() { // the connection was closed under the hello, or is about to be
+		err = fault.Wrap(fault.Unavailable, context.Cause(ctx), "rpc: greet %s", c.opts.Address)
 	}
 	if err != nil {
 		cc.close()

@@ -292,6 +292,7 @@ func (c *serverConn) handle(ctx context.Context, h header, request []byte, limit
 func (c *serverConn) drain() error {
 	buf := writeBuffers.Get().(*[writeBufferBytes]byte)
 	defer writeBuffers.Put(buf)
+	defer c.watch.disarm() // reading the end arms it, and nobody else may read while the next request is awaited
 	end := time.Now().Add(maxDrainTime)
 	for n := 0; c.body.err == nil; {
 		k, _ := c.body.Read(buf[:])
