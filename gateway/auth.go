@@ -4,10 +4,14 @@ import (
 	"net/textproto"
 	"strings"
 
+	"ostor/gateway/s3"
 	"ostor/gateway/sigv2"
 	"ostor/gateway/sigv4"
 	"ostor/internal/cluster"
 )
+
+// errNoSigV2 is what S3 says where it takes version 4 only.
+var errNoSigV2 = s3.ErrInvalidRequest.With("The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
 
 // principal is who a request comes from.
 type principal struct {
@@ -29,6 +33,8 @@ func (c *call) authenticate() error {
 	switch {
 	case sigv4.InHeader(r) || sigv4.InQuery(r):
 		c.sig, err = g.verifier.Verify(r, now, g.lookup)
+	case (sigv2.InHeader(r) || sigv2.InQuery(r)) && g.noSigV2:
+		return errNoSigV2
 	case sigv2.InHeader(r) || sigv2.InQuery(r):
 		c.sig, err = sigv2.Verify(r, now, c.hosted, g.lookup)
 	case len(r.Header["Authorization"]) > 0:

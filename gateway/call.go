@@ -36,7 +36,8 @@ type call struct {
 	always       []struct{ name, value string } // headers of every reply of this request, errors too
 	values       []string                       // backing of reply header values
 	errorHeaders []struct{ name, value string }
-	cut          bool // the reply cannot be finished: close the connection
+	cut          bool   // the reply cannot be finished: close the connection
+	failure      string // code of the error that the request ended with, "" for none
 }
 
 // errorHeader adds a header to the reply if it becomes an error.

@@ -66,6 +66,7 @@ func notImplemented(what string) *s3.Error {
 // fail sends the error document of err, or cuts the connection when the reply has begun already.
 func (c *call) fail(err error) {
 	e := errorFor(err)
+	c.failure = e.Code
 	if e.Status >= http.StatusInternalServerError && !errors.Is(e, s3.ErrNotImplemented) {
 		c.g.logFailure(c, e, err)
 	}

@@ -48,11 +48,12 @@ type Options struct {
 	Clock     func() time.Time      // nil = time.Now
 	Limits    Limits                //
 	Logger    *slog.Logger          // nil = none
-	AccessLog *slog.Logger          // one record per request at level Debug; nil = none
+	AccessLog *slog.Logger          // one record per request at level Info (accesslog.go); nil = none
 	Metrics   prometheus.Registerer // nil = not exported
 	ServiceID cluster.ServiceID     // of this gateway: the first half of its request ids
 
 	NoDefaultCORS bool // buckets without a CORS configuration allow no origin; false: all (ostor.default_cors.enabled)
+	NoSigV2       bool // signature version 2 is refused, in headers, queries and forms
 }
 
 // statusClientGone is what logs and metrics show of a request whose client went away before the reply was complete.
@@ -85,6 +86,7 @@ type Gateway struct {
 	turns     bucketTurns
 
 	noDefaultCORS bool
+	noSigV2       bool
 
 	hostID       string // x-amz-id-2: which process answered
 	hostIDHeader []string
@@ -105,8 +107,8 @@ func New(o Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		topology: o.Topology, accounts: o.Accounts, lookup: o.Accounts.Lookup, region: o.Region, clock: o.Clock, log: o.Logger, accessLog: o.AccessLog, serviceID: o.ServiceID,
-		noDefaultCORS: o.NoDefaultCORS,
-		requestBase:   rand.Uint64(), slots: int64(o.Limits.Requests), turns: newBucketTurns(),
+		noDefaultCORS: o.NoDefaultCORS, noSigV2: o.NoSigV2,
+		requestBase: rand.Uint64(), slots: int64(o.Limits.Requests), turns: newBucketTurns(),
 	}
 	if g.region == "" {
 		g.region = defaultRegion
@@ -275,11 +277,6 @@ func (g *Gateway) finish(c *call, start time.Time) {
 		status = min(status, statusClientGone) // no fault of ours
 	}
 	g.metrics.observe(c.op, status, max(now.Sub(asked), 0), c.body.n, w.bytes)
-	if g.accessLog == nil || !g.accessLog.Enabled(context.Background(), slog.LevelDebug) {
-		return
-	}
-	g.accessLog.LogAttrs(context.Background(), slog.LevelDebug, "request",
-		slog.String(logkey.RequestID, c.id), slog.String(logkey.Method, c.r.Method), slog.String("operation", c.op.String()), slog.String(logkey.User, c.who.user.String()),
-		slog.String(logkey.Bucket, c.bucket), slog.String(logkey.Key, c.key), slog.Int(logkey.Status, status), slog.Int64(logkey.Bytes, w.bytes), slog.Int64("received", c.body.n),
-		slog.Duration(logkey.Duration, time.Since(start)), slog.String(logkey.Addr, c.r.RemoteAddr))
+	g.metrics.usage.add(c, c.body.n, w.bytes)
+	g.logAccess(c, start, status)
 }

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are what a gateway counts. Labels are bounded: operation is a name of S3's API, class the first digit of the status ("2xx").
+// metrics are what a gateway counts, besides usage. Labels are bounded: operation is a name of S3's API, class the first digit of the status ("2xx").
 //
 //	ostor_s3gw_req_total{operation,class}        requests answered
 //	ostor_s3gw_req_cancelled_total               requests whose client went away before the reply was complete
@@ -27,6 +27,7 @@ type metrics struct {
 	inFlight  prometheus.Gauge
 	panics    prometheus.Counter
 	shed      prometheus.Counter
+	usage     usage
 }
 
 var classes = [6]string{2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
@@ -54,7 +55,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		shed:      counter("ostor_s3gw_shed_total", "Requests refused because too many were being answered."),
 	}
 	if reg != nil {
-		for _, c := range []prometheus.Collector{requests, failures, latency, get, m.cancelled, m.in, m.out, m.inFlight, m.panics, m.shed} {
+		for _, c := range []prometheus.Collector{requests, failures, latency, get, m.cancelled, m.in, m.out, m.inFlight, m.panics, m.shed, &m.usage} {
 			if err := reg.Register(c); err != nil {
 				return nil, err
 			}

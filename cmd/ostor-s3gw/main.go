@@ -24,7 +24,7 @@ directory, also when they move or restart. It prints "ready URL" once it serves.
 ` + daemon.ExitCodes,
 		Example: `  ostor-s3gw /mnt/cluster/ostor --listen 127.0.0.1:9000
   ostor-s3gw /mnt/cluster/ostor --listen 127.0.0.1:9001 --volume 0100000000000001 --domain s3.example.com`,
-	}, []string{"listen", "domain", "region", "default-cors", "volume", "cluster-key"}, run))
+	}, []string{"listen", "domain", "region", "default-cors", "sigv2", "access-log", "volume", "cluster-key"}, run))
 }
 
 func run(ctx context.Context, p *daemon.Process) (err error) {

@@ -26,7 +26,7 @@ It stops cleanly on SIGINT and SIGTERM. After kill -9 or a power cut start it ag
   ostor serve --json          one line {"endpoint": ..., "accessKey": ..., "secretKey": ...} for scripts`,
 		Args: cobra.MaximumNArgs(1),
 	}
-	config := daemon.CommandConfig(cmd, "listen", "domain", "region", "default-cors", "ns", "os", "volume", "metrics", "log", "log-json", "local-dir", "run-dir", "profile", "takeover",
+	config := daemon.CommandConfig(cmd, "listen", "domain", "region", "default-cors", "sigv2", "access-log", "ns", "os", "volume", "metrics", "log", "log-json", "local-dir", "run-dir", "profile", "takeover",
 		"memory", "cluster-key", "garbage-delay", "cache", "memtable", "log-size", "scrub-rate")
 	asJSON := cmd.Flags().Bool("json", false, "print endpoint and keys as one line of JSON")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

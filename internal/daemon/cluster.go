@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -32,7 +33,7 @@ type Cluster struct {
 	env      *Env
 	services []*Service
 	topology *discovery.Topology
-	server   *gateway.Server
+	server   *Gateway
 	metrics  *Metrics
 }
 
@@ -158,14 +159,29 @@ func (cl *Cluster) serveS3(ctx context.Context, l net.Listener, reg prometheus.R
 	return nil
 }
 
+// Gateway serves S3 on a listener.
+type Gateway struct {
+	*gateway.Server
+	access io.Closer
+}
+
+// Shutdown is that of the server, and ends the access log.
+func (g *Gateway) Shutdown(ctx context.Context) error {
+	return errors.Join(g.Server.Shutdown(ctx), g.access.Close())
+}
+
 // StartGateway serves S3 on a listener.
-func StartGateway(e *Env, t cluster.Topology, accounts *account.Accounts, l net.Listener, reg prometheus.Registerer) (*gateway.Server, error) {
-	gw, err := gateway.New(gateway.Options{Topology: t, Accounts: accounts, Domains: e.Config.Domains, Region: e.Config.Region, NoDefaultCORS: !e.Config.CORS, Logger: e.Log, Metrics: reg,
-		ServiceID: cluster.NewServiceID(cluster.TypeGateway, uint64(e.Host.ID)>>8)})
+func StartGateway(e *Env, t cluster.Topology, accounts *account.Accounts, l net.Listener, reg prometheus.Registerer) (*Gateway, error) {
+	access, closer, err := e.Config.accessLog()
 	if err != nil {
 		return nil, err
 	}
-	return gateway.Serve(l, gw), nil
+	gw, err := gateway.New(gateway.Options{Topology: t, Accounts: accounts, Domains: e.Config.Domains, Region: e.Config.Region, NoDefaultCORS: !e.Config.CORS, NoSigV2: !e.Config.SigV2, Logger: e.Log, AccessLog: access, Metrics: reg,
+		ServiceID: cluster.NewServiceID(cluster.TypeGateway, uint64(e.Host.ID)>>8)})
+	if err != nil {
+		return nil, errors.Join(err, closer.Close())
+	}
+	return &Gateway{gateway.Serve(l, gw), closer}, nil
 }
 
 // keys finds a key pair to show, and makes the first user of a fresh volume.

@@ -19,18 +19,20 @@ import (
 // Config is everything that a command can be told: read once at its start from defaults, the configuration file, the environment (OSTOR_ and the
 // key in capitals, "_" for "-") and flags, the later ones winning; then passed on. Keys are those of the mapstructure tags.
 type Config struct {
-	Local   string `mapstructure:"local-dir"`   // host-local directory: identity of the host, locks that show an exit
-	Run     string `mapstructure:"run-dir"`     // host-local directory of unix sockets
-	Profile string `mapstructure:"profile"`     // lease profile: test, fast, default, safe
-	Metrics string `mapstructure:"metrics"`     // address of the Prometheus listener; "" = none
-	Log     string `mapstructure:"log"`         // debug, info, warn, error
-	LogJSON bool   `mapstructure:"log-json"`    // JSON instead of text
-	Memory  int64  `mapstructure:"memory"`      // MiB that the Go heap should stay below; 0 = no limit
-	Key     string `mapstructure:"cluster-key"` // file of the cluster key; "" = control/cluster.key on the mount
+	Local     string `mapstructure:"local-dir"`   // host-local directory: identity of the host, locks that show an exit
+	Run       string `mapstructure:"run-dir"`     // host-local directory of unix sockets
+	Profile   string `mapstructure:"profile"`     // lease profile: test, fast, default, safe
+	Metrics   string `mapstructure:"metrics"`     // address of the Prometheus listener; "" = none
+	Log       string `mapstructure:"log"`         // debug, info, warn, error
+	LogJSON   bool   `mapstructure:"log-json"`    // JSON instead of text
+	AccessLog string `mapstructure:"access-log"`  // file of the gateway's access log; "-" = standard error, "" = none
+	Memory    int64  `mapstructure:"memory"`      // MiB that the Go heap should stay below; 0 = no limit
+	Key       string `mapstructure:"cluster-key"` // file of the cluster key; "" = control/cluster.key on the mount
 
 	Listen   string        `mapstructure:"listen"`        // S3 address, host:port
 	Domains  []string      `mapstructure:"domain"`        // base domains of virtual-hosted buckets
 	Region   string        `mapstructure:"region"`        // S3 region
+	SigV2    bool          `mapstructure:"sigv2"`         // signature version 2 is accepted
 	CORS     bool          `mapstructure:"default-cors"`  // buckets without a CORS configuration allow pages of all origins
 	Names    int           `mapstructure:"ns"`            // name servers of a new volume
 	Objects  int           `mapstructure:"os"`            // object servers of a new volume
@@ -84,6 +86,8 @@ var flagHelp = map[string]struct {
 	"metrics":       {"", "serve Prometheus metrics on this `ADDR`, for example 127.0.0.1:9100 (default off)"},
 	"log":           {"info", "log `LEVEL`: debug, info, warn, error"},
 	"log-json":      {false, "log in JSON"},
+	"access-log":    {"", "write a line per S3 request to `FILE`, which may be moved away at any time; - is standard error (default off)"},
+	"sigv2":         {true, "accept signature version 2; false refuses it, on every gateway that is told so"},
 	"memory":        {200, "soft limit of the heap in `MIB`; 0 is no limit"},
 	"cluster-key":   {"", "`FILE` of the 32-byte cluster key that seals secrets (default control/cluster.key on the mount)"},
 	"listen":        {"127.0.0.1:9000", "serve S3 on this `ADDR`"},

@@ -24,4 +24,8 @@ const (
 	Duration   = "duration"
 	Count      = "count"
 	Error      = "error"
+	Operation  = "operation"
+	Received   = "received"
+	Code       = "code"
+	Agent      = "user_agent"
 )
