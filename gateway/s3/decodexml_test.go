@@ -41,7 +41,12 @@ func TestDecodeXML(t *testing.T) {
 		{"100k levels", strings.Repeat("<a>", 100000), ErrMalformedXML},
 		{"not boolean", "<Delete><Quiet>maybe</Quiet></Delete>", ErrMalformedXML},
 		{"too long", "<Delete>" + strings.Repeat("<!-- -->", 100000) + "</Delete>", ErrMaxMessageLengthExceeded},
-		{"long space behind", good + strings.Repeat(" ", 500000), ErrMaxMessageLengthExceeded},
+		{"long space behind", good + strings.Repeat(" \n<!-- -->", 100000), ErrMaxMessageLengthExceeded},
+		{"space without end behind", good + strings.Repeat(" ", 100000), ErrMalformedXML},
+		{"tag without end", "<Delete " + strings.Repeat(`a="" `, 20000) + "/>", ErrMalformedXML},
+		{"text without end", "<Delete><Object><Key>" + strings.Repeat("k", 100000) + "</Key></Object></Delete>", ErrMalformedXML},
+		{"comment without end", "<Delete><!--" + strings.Repeat("-", 100000), ErrMalformedXML},
+		{"long text of references", "<Delete><Quiet>true</Quiet><Object><Key>a&amp;b</Key><ETag>" + strings.Repeat("&#x00000041;", 1024) + "</ETag></Object></Delete>", nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -54,6 +59,19 @@ func TestDecodeXML(t *testing.T) {
 				t.Errorf("got %+v", d)
 			}
 		})
+	}
+	// The parts of a document are bounded, not only its bytes: these made structs of a hundred bytes out of seven each.
+	for name, tc := range map[string]struct {
+		text string
+		v    any
+	}{"parts": {"<CompleteMultipartUpload>" + strings.Repeat("<Part/>", 1<<20) + "</CompleteMultipartUpload>", new(CompleteMultipartUpload)}, "objects": {"<Delete>" + strings.Repeat("<Object/>", 800_000) + "</Delete>", new(Delete)}} {
+		if err := DecodeXML(strings.NewReader(tc.text), 8<<20, tc.v); !errors.Is(err, ErrMalformedXML) {
+			t.Errorf("a million %s: %v", name, err)
+		}
+	}
+	most := "<CompleteMultipartUpload>" + strings.Repeat("<Part><PartNumber>1</PartNumber><ETag>a</ETag><ChecksumCRC32>a</ChecksumCRC32><ChecksumSHA256>a</ChecksumSHA256></Part>", 10_000) + "</CompleteMultipartUpload>"
+	if err := DecodeXML(strings.NewReader(most), 8<<20, new(CompleteMultipartUpload)); err != nil {
+		t.Errorf("10,000 parts: %v", err)
 	}
 	// What the body says about itself comes before what the parser says.
 	bad := io.MultiReader(strings.NewReader("<Delete>"), iotest.ErrReader(ErrBadDigest))
