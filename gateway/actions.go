@@ -76,6 +76,7 @@ var actions = [opCount]action{
 	opPutObjectRetention:         {name: "s3:PutObjectRetention"},
 	opGetObjectLegalHold:         {name: "s3:GetObjectLegalHold"},
 	opPutObjectLegalHold:         {name: "s3:PutObjectLegalHold"},
+	opGetObjectTorrent:           {name: "s3:GetObjectTorrent", object: acl.Read},
 	opListParts:                  {name: "s3:ListMultipartUploadParts", initiator: true},
 }
 
@@ -98,7 +99,6 @@ var absentBucketActions = map[string]absentActions{
 
 var absentObjectActions = map[string]absentActions{
 	"restore": {put: "s3:RestoreObject"}, // a POST
-	"torrent": {get: "s3:GetObjectTorrent"},
 }
 
 // action returns what guards the request's operation.

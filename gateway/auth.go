@@ -37,8 +37,10 @@ func (c *call) authenticate() error {
 		return errNoSigV2
 	case sigv2.InHeader(r) || sigv2.InQuery(r):
 		c.sig, err = sigv2.Verify(r, now, c.hosted, g.lookup)
-	case len(r.Header["Authorization"]) > 0:
+	case c.header("Authorization") != "":
 		return invalidArgument("Unsupported Authorization Type")
+	case len(r.Header["Authorization"]) > 0: // and empty
+		return s3.ErrAccessDenied
 	default:
 		c.who.anonymous = true
 		return nil

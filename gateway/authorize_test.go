@@ -263,7 +263,7 @@ func TestAbsentOperations(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 1)
 	s.want(200, "", ask{method: "PUT", target: "/box"})
-	for target, methods := range map[string]string{"/box?website": "GET PUT DELETE", "/box?lifecycle": "GET PUT", "/box?logging": "GET", "/box?replication": "GET", "/box/key?torrent": "GET", "/box/key?restore": "POST"} {
+	for target, methods := range map[string]string{"/box?website": "GET PUT DELETE", "/box?lifecycle": "GET PUT", "/box?logging": "GET", "/box?replication": "GET", "/box/key?restore": "POST"} {
 		for _, m := range strings.Fields(methods) {
 			s.want(501, "NotImplemented", ask{method: m, target: target})
 			s.want(403, "AccessDenied", ask{method: m, target: target, key: bob})

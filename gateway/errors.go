@@ -97,6 +97,7 @@ func (c *call) fail(err error) {
 		doc.Region = c.g.region // s3cmd, boto and minio-go sign again for it
 		c.set("x-amz-bucket-region", c.g.region)
 	}
+	c.nameMissing(e, &doc)
 	_ = c.replyXMLStatus(e.Status, doc.Write)
 }
 
@@ -107,6 +108,23 @@ func resourceOf(u *url.URL) string {
 		return u.EscapedPath()
 	}
 	return u.Path
+}
+
+// nameMissing says in an error document what is not there, as S3 does: clients show it. Of a copy the error may be about the source.
+func (c *call) nameMissing(e *s3.Error, doc *s3.ErrorReply) {
+	if c.r.Header["X-Amz-Copy-Source"] != nil {
+		return
+	}
+	switch e.Code {
+	case s3.ErrNoSuchBucket.Code, s3.ErrBucketNotEmpty.Code, s3.ErrBucketAlreadyExists.Code, s3.ErrBucketAlreadyOwnedByYou.Code, s3.ErrInvalidBucketName.Code:
+		doc.BucketName = c.address.bucket
+	case s3.ErrNoSuchKey.Code:
+		doc.Key = c.address.key
+	case s3.ErrNoSuchVersion.Code:
+		doc.Key, doc.VersionID = c.address.key, c.query.get("versionId")
+	case s3.ErrNoSuchUpload.Code:
+		doc.UploadID = c.query.get("uploadId")
+	}
 }
 
 // logFailure logs a request that ended in a 5xx: what is damaged or our own mistake is for somebody to act on, the rest passes.

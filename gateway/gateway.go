@@ -158,6 +158,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveS3 answers one S3 request, whatever happens in between: counted, logged, with a request id, and cut off when its reply cannot be completed.
 func (g *Gateway) serveS3(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
+	restoreExpectation(r.Header)
 	number, id := g.newRequestID()
 	c := &call{g: g, req: *r.WithContext(logkey.WithRequestID(r.Context(), number)), id: id}
 	c.r = &c.req

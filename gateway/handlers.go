@@ -62,4 +62,5 @@ var handlers = [opCount]handler{
 	opPutObjectRetention:         (*Gateway).putObjectRetention,
 	opGetObjectLegalHold:         (*Gateway).getObjectLegalHold,
 	opPutObjectLegalHold:         (*Gateway).putObjectLegalHold,
+	opGetObjectTorrent:           (*Gateway).getObjectTorrent,
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"slices"
@@ -16,11 +17,11 @@ const maxListBuckets = 10000
 
 // listBuckets answers ListBuckets: the caller's buckets by name, from all name servers.
 func (g *Gateway) listBuckets(c *call) error {
-	limit, err := c.query.count("max-buckets", maxListBuckets, maxListBuckets)
+	limit, err := c.query.count("max-buckets", maxListBuckets, maxListBuckets+1)
 	if err != nil {
 		return err
 	}
-	if limit == 0 {
+	if limit == 0 || limit > maxListBuckets {
 		return invalidArgument("Argument max-buckets must be an integer between 1 and 10000")
 	}
 	r := cluster.ListBucketsRequest{Owner: c.who.user, Prefix: c.query.get("prefix"), Limit: limit}
@@ -78,7 +79,8 @@ func listBucketsOf(ctx context.Context, ns cluster.NameServer, r cluster.ListBuc
 	}
 }
 
-// createBucket answers CreateBucket. Creating a bucket that one owns already succeeds in us-east-1 and is BucketAlreadyOwnedByYou elsewhere, as in S3.
+// createBucket answers CreateBucket. Creating a bucket that one owns already succeeds in us-east-1 and is BucketAlreadyOwnedByYou elsewhere, as in S3, but changes nothing: asking
+// for another list than the bucket has is BucketAlreadyExists, for ownership or a lock that it has not BucketAlreadyOwnedByYou.
 func (g *Gateway) createBucket(c *call) error {
 	if err := s3.CheckBucketName(c.bucket); err != nil {
 		return err
@@ -106,8 +108,10 @@ func (g *Gateway) createBucket(c *call) error {
 	}
 	existing, err := ns.CreateBucket(ctx, b)
 	switch {
-	case fault.KindOf(err) == fault.Exists && existing.Owner != c.who.user:
+	case fault.KindOf(err) == fault.Exists && (existing.Owner != c.who.user || !bytes.Equal(attr(existing.Attrs, cluster.AttrACL), attr(b.Attrs, cluster.AttrACL))):
 		return s3.ErrBucketAlreadyExists
+	case fault.KindOf(err) == fault.Exists && asksMore(&b, &existing):
+		return s3.ErrBucketAlreadyOwnedByYou
 	case fault.KindOf(err) == fault.Exists && g.region != defaultRegion:
 		return s3.ErrBucketAlreadyOwnedByYou
 	case fault.KindOf(err) == fault.Exists:
@@ -117,6 +121,13 @@ func (g *Gateway) createBucket(c *call) error {
 	g.buckets.forget(c.bucket)
 	c.set("Location", "/"+c.bucket)
 	return c.replyEmpty(http.StatusOK)
+}
+
+// asksMore reports whether b asks for ownership controls or an object lock that the existing bucket has not.
+func asksMore(b, existing *cluster.Bucket) bool {
+	ownership := attr(b.Attrs, cluster.AttrOwnership)
+	return ownership != nil && !bytes.Equal(ownership, attr(existing.Attrs, cluster.AttrOwnership)) ||
+		attr(b.Attrs, cluster.AttrLock) != nil && attr(existing.Attrs, cluster.AttrLock) == nil
 }
 
 // locationConstraint reads the body of CreateBucket and returns the bucket's location.

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -35,7 +36,11 @@ func (g *Gateway) getObject(c *call) error {
 	for try := 1; ; try++ {
 		e, err := ns.Lookup(ctx, r)
 		if err != nil {
-			return c.hidden(missingKey(err, versioned))
+			err = c.hidden(missingKey(err, versioned))
+			if c.op == opHeadObject && errors.Is(err, s3.ErrNoSuchKey) {
+				c.errorHeader("x-amz-delete-marker", "false") // a HEAD has no document to say why the key is not there
+			}
+			return err
 		}
 		if e.DeleteMarker {
 			return c.hidden(c.deleteMarker(&e, versioned))
@@ -74,7 +79,7 @@ func (g *Gateway) sendObject(ctx context.Context, c *call, e *cluster.Entry) err
 	if err := c.readConditions(e); err != nil {
 		return err
 	}
-	rng, partial, err := g.askedRange(ctx, c, e)
+	want, err := g.askedRange(ctx, c, e)
 	if err != nil {
 		if e := errorFor(err); e.Status == http.StatusRequestedRangeNotSatisfiable {
 			c.errorHeader("Accept-Ranges", "bytes")
@@ -92,12 +97,12 @@ func (g *Gateway) sendObject(ctx context.Context, c *call, e *cluster.Entry) err
 		return err
 	}
 	status := http.StatusOK
-	if partial {
+	rng := want.Range
+	if want.partial {
 		status = http.StatusPartialContent
 		c.set("Content-Range", contentRange(rng, e.Size))
-	} else if strings.EqualFold(c.header("X-Amz-Checksum-Mode"), "ENABLED") {
-		c.checksumHeaders(e.Checksum, int(e.PartCount))
 	}
+	c.describePart(e, &want)
 	c.set("Content-Length", strconv.FormatInt(rng.Length, 10))
 	if c.r.Method == http.MethodHead || rng.Length == 0 {
 		c.w.WriteHeader(status)
@@ -111,6 +116,21 @@ func (g *Gateway) sendObject(ctx context.Context, c *call, e *cluster.Entry) err
 		return fmt.Errorf("gateway: send %d bytes from %d of %d: %w", rng.Length, rng.Offset, e.Size, err)
 	}
 	return nil
+}
+
+// describePart sets the headers about parts and checksums. The checksum is that of the bytes in the reply: of the object or of one part, and of no other range.
+func (c *call) describePart(e *cluster.Entry, want *asked) {
+	checksums := strings.EqualFold(c.header("X-Amz-Checksum-Mode"), "ENABLED")
+	if p := want.part; p != nil {
+		c.set("x-amz-mp-parts-count", strconv.Itoa(int(e.PartCount)))
+		if checksums && e.Checksum.Algorithm != cluster.ChecksumNone && e.Checksum.Algorithm == p.Checksum.Algorithm && len(p.Checksum.Value) > 0 {
+			sum := shownChecksum(p.Checksum)
+			c.set(sum.Algorithm.Header(), sum.Text(0))
+			c.set("x-amz-checksum-type", checksumType(e.Checksum))
+		}
+	} else if checksums && want.Length == e.Size {
+		c.checksumHeaders(e.Checksum, int(e.PartCount))
+	}
 }
 
 // bodyWriter begins the reply with its first bytes.
@@ -148,63 +168,69 @@ func (c *call) readConditions(e *cluster.Entry) error {
 	return err
 }
 
-// askedRange returns the bytes that a request wants: those of its Range header, of its partNumber, or all. Of an empty object all is a Range of length 0.
-func (g *Gateway) askedRange(ctx context.Context, c *call, e *cluster.Entry) (rng s3.Range, partial bool, err error) {
-	header := c.header("Range")
-	if v, ok := c.query.lookup("partNumber"); ok {
-		if header != "" {
-			return rng, false, invalidRequest("Cannot specify both Range header and partNumber query parameter")
-		}
-		n, err := parsePartNumber(v)
-		if err != nil {
-			return rng, false, err
-		}
-		rng, err := g.partRange(ctx, c, e, n)
-		return rng, true, err
-	}
-	if header != "" {
-		rng, partial, err = s3.ParseRange(header, e.Size)
-		if err != nil || partial {
-			return rng, partial, err
-		}
-	}
-	return s3.Range{Length: e.Size}, false, nil
+// asked is what a request wants of an object.
+type asked struct {
+	s3.Range
+	partial bool
+	part    *cluster.Part // of a partNumber, when the object was uploaded in parts
 }
 
-// partRange returns where part n of an object lies. An object that was not uploaded in parts is its own part 1.
-func (g *Gateway) partRange(ctx context.Context, c *call, e *cluster.Entry, n int32) (s3.Range, error) {
-	if e.PartCount == 0 {
-		if n != 1 {
-			return s3.Range{}, s3.ErrInvalidPartNumber
+// askedRange returns the bytes that a request wants: those of its Range header, of its partNumber, or all. What is empty is a Range of length 0, and whole.
+func (g *Gateway) askedRange(ctx context.Context, c *call, e *cluster.Entry) (asked, error) {
+	all := asked{Range: s3.Range{Length: e.Size}}
+	header := c.header("Range")
+	v, ok := c.query.lookup("partNumber")
+	switch {
+	case ok && header != "":
+		return asked{}, invalidRequest("Cannot specify both Range header and partNumber query parameter")
+	case ok:
+		n, err := parsePartNumber(v)
+		switch {
+		case err != nil:
+			return asked{}, err
+		case e.PartCount > 0:
+			return g.partRange(ctx, c, e, n)
+		case n != 1: // an object that was not uploaded in parts is its own part 1
+			return asked{}, errNoSuchPart
 		}
-		return s3.Range{Length: e.Size}, nil
+		all.partial = e.Size > 0
+	case header != "":
+		rng, partial, err := s3.ParseRange(header, e.Size)
+		if err != nil || partial {
+			return asked{Range: rng, partial: partial}, err
+		}
 	}
+	return all, nil
+}
+
+// partRange returns where part n of an object lies.
+func (g *Gateway) partRange(ctx context.Context, c *call, e *cluster.Entry, n int32) (asked, error) {
 	ns, err := c.names()
 	if err != nil {
-		return s3.Range{}, err
+		return asked{}, err
 	}
-	for offset := int64(0); offset < e.Size; {
+	for offset := int64(0); ; {
 		parts, err := ns.Parts(ctx, c.bkt.ID, e.Key, e.Table, offset, 0)
 		if err != nil {
-			return s3.Range{}, err
-		}
-		if len(parts) == 0 {
-			break
+			return asked{}, err
 		}
 		for i := range parts {
-			p := &parts[i]
-			if p.Number == n {
-				c.set("x-amz-mp-parts-count", strconv.Itoa(int(e.PartCount)))
-				return s3.Range{Offset: p.Offset, Length: p.Size}, nil
+			if p := &parts[i]; p.Number == n {
+				return asked{Range: s3.Range{Offset: p.Offset, Length: p.Size}, partial: p.Size > 0, part: p}, nil
 			}
-			offset = p.Offset + p.Size
 		}
-		if parts[len(parts)-1].Number > n {
-			break
+		if len(parts) == 0 {
+			return asked{}, errNoSuchPart
+		}
+		last := &parts[len(parts)-1]
+		if offset = last.Offset + last.Size; offset >= e.Size || last.Number > n {
+			return asked{}, errNoSuchPart
 		}
 	}
-	return s3.Range{}, s3.ErrInvalidPartNumber
 }
+
+// errNoSuchPart answers a partNumber that the object does not have.
+var errNoSuchPart = s3.ErrInvalidPart.With("The requested part number is not satisfiable.")
 
 // parsePartNumber reads a part number, 1 to MaxParts.
 func parsePartNumber(v string) (int32, error) {

@@ -29,7 +29,8 @@ func (g *Gateway) listObjects(c *call) error {
 	if head.V2 {
 		head.StartAfter, head.Token = q.get("start-after"), q.get("continuation-token")
 		after = head.StartAfter
-		if q.has("continuation-token") {
+		head.HasToken = q.has("continuation-token")
+		if head.Token != "" { // an empty one begins at the beginning, and is shown
 			if after, err = decodeToken(head.Token); err != nil {
 				return err
 			}

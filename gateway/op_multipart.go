@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -78,6 +79,9 @@ func (g *Gateway) completeMultipartUpload(c *call) error {
 	}
 	var doc s3.CompleteMultipartUpload
 	if err := c.readDocument(maxCompleteXML, &doc); err != nil {
+		if errors.Is(err, s3.ErrMissingRequestBody) {
+			return s3.ErrMalformedXML
+		}
 		return err
 	}
 	parts, etag, err := completedParts(&doc)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"ostor/gateway/s3"
 	"ostor/internal/cluster"
 )
 
@@ -25,4 +26,12 @@ func (c *call) lookupVersion() (cluster.Entry, error) {
 		return e, c.hidden(c.deleteMarker(&e, versioned))
 	}
 	return e, c.checkEntry(&e)
+}
+
+// getObjectTorrent answers GetObjectTorrent: objects have no torrents, which clients of S3 expect to hear as of a key that is not there.
+func (g *Gateway) getObjectTorrent(c *call) error {
+	if _, err := c.lookupVersion(); err != nil {
+		return err
+	}
+	return s3.ErrNoSuchKey.With("The object has no torrent.")
 }

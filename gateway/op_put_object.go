@@ -12,6 +12,9 @@ import (
 // putObject answers PutObject (API reference). Order: the bytes are durable under a guard and verified to their end, then the name is committed, then the reply.
 // The point of no return is CreateEntry.
 func (g *Gateway) putObject(c *call) error {
+	if c.lengthless() {
+		return s3.ErrMissingContentLength
+	}
 	e, err := g.createObject(c)
 	if err != nil {
 		return err

@@ -14,6 +14,9 @@ func (g *Gateway) uploadPart(c *call) error {
 	if err != nil {
 		return err
 	}
+	if c.lengthless() {
+		return s3.ErrMissingContentLength
+	}
 	if err := refuseHeaders(c.r.Header, refusedHeaders); err != nil {
 		return err
 	}

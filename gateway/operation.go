@@ -68,6 +68,7 @@ const (
 	opPutObjectRetention
 	opGetObjectLegalHold
 	opPutObjectLegalHold
+	opGetObjectTorrent
 	opCount
 
 	// opNotImplemented stands in the tables for an operation of S3 that this server does not have: 501, never silently something else.
@@ -133,6 +134,7 @@ var operationNames = [opCount]string{
 	opPutObjectRetention:         "PutObjectRetention",
 	opGetObjectLegalHold:         "GetObjectLegalHold",
 	opPutObjectLegalHold:         "PutObjectLegalHold",
+	opGetObjectTorrent:           "GetObjectTorrent",
 }
 
 func (o operation) String() string {
@@ -217,7 +219,7 @@ var (
 		"retention":    {get: opGetObjectRetention, put: opPutObjectRetention},
 		"select":       {post: no},
 		"tagging":      {get: opGetObjectTagging, put: opPutObjectTagging, delete: opDeleteObjectTagging},
-		"torrent":      {get: no},
+		"torrent":      {get: opGetObjectTorrent},
 	}
 )
 

@@ -31,6 +31,7 @@ const (
 func Serve(l net.Listener, g *Gateway) *Server {
 	s := &Server{done: make(chan struct{}), left: intent.NewFinisher(g.intents, nil), http: &http.Server{
 		Handler:           g,
+		ConnState:         connState,
 		ReadHeaderTimeout: headerTimeout,
 		WriteTimeout:      stallTimeout, // from the end of the headers; handlers extend it while data moves
 		IdleTimeout:       idleTimeout,
@@ -40,7 +41,7 @@ func Serve(l net.Listener, g *Gateway) *Server {
 	s.left.Start()
 	go func() {
 		defer close(s.done)
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(expectListener{l}); !errors.Is(err, http.ErrServerClosed) {
 			s.err = err
 			g.log.Error("the listener failed", slog.Any("error", err))
 		}

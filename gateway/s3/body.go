@@ -88,7 +88,7 @@ func (b *Body) startHashes() {
 }
 
 // OpenBody makes the Body of a request: sig is its verified signature, nil for an anonymous one. It returns ErrMissingContentLength, ErrEntityTooLarge (more than maxBytes), ErrInvalidDigest
-// (Content-MD5), ErrInvalidRequest (checksum headers that contradict each other), ErrInvalidArgument, ErrMalformedTrailer. Nothing is read yet, so no "100 Continue" was sent.
+// (Content-MD5), ErrBadDigest (a checksum that is none), ErrInvalidRequest (checksum headers that contradict each other), ErrInvalidArgument, ErrMalformedTrailer. Nothing is read yet, so no "100 Continue" was sent.
 func OpenBody(r *http.Request, sig *Signature, maxBytes int64) (*Body, error) {
 	var o BodyOptions
 	if sig != nil {

@@ -109,7 +109,7 @@ func (c Checksum) Type() string {
 	return ChecksumFullObject
 }
 
-// ParseChecksum reads base64, with or without the "-N" of a composite value; parts is N, 0 without. It returns ErrInvalidRequest when the value is not one of the algorithm.
+// ParseChecksum reads base64, with or without the "-N" of a composite value; parts is N, 0 without. It returns ErrBadDigest when the value is not one of the algorithm.
 func ParseChecksum(a ChecksumAlgorithm, text string) (c Checksum, parts int, err error) {
 	b64, digits, composite := strings.Cut(text, "-")
 	if composite {
@@ -126,7 +126,7 @@ func ParseChecksum(a ChecksumAlgorithm, text string) (c Checksum, parts int, err
 }
 
 func invalidChecksum(a ChecksumAlgorithm) error {
-	return ErrInvalidRequest.With("Value for " + a.Header() + " header is invalid.")
+	return ErrBadDigest.With("Value for " + a.Header() + " header is invalid.")
 }
 
 // SumChecksum returns the checksum of b; ChecksumNone gives the zero Checksum.

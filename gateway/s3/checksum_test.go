@@ -110,7 +110,7 @@ func TestParseChecksum(t *testing.T) {
 		t.Errorf("got %+v, %d, %v", c, parts, err)
 	}
 	for _, bad := range []string{"", v + "-", v + "-0", v + "-01", v + "-+1", v + "-10001", v + "-x", "AAA=", v + "\n", v + " ", "AQIDBB=="} {
-		if c, _, err := ParseChecksum(ChecksumCRC32, bad); !errors.Is(err, ErrInvalidRequest) {
+		if c, _, err := ParseChecksum(ChecksumCRC32, bad); !errors.Is(err, ErrBadDigest) {
 			t.Errorf("%q: got %+v, %v", bad, c, err)
 		}
 	}

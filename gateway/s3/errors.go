@@ -75,7 +75,7 @@ var (
 	ErrInvalidTag                         = &Error{"InvalidTag", "The tag provided was not valid.", http.StatusBadRequest}
 	ErrInvalidTargetBucketForLogging      = &Error{"InvalidTargetBucketForLogging", "The target bucket for logging does not exist, is not owned by you, or does not have the appropriate grants for the log-delivery group.", http.StatusBadRequest}
 	ErrInvalidToken                       = &Error{"InvalidToken", "The provided token is malformed or otherwise not valid.", http.StatusBadRequest}
-	ErrInvalidURI                         = &Error{"InvalidURI", "The specified URI couldn't be parsed.", http.StatusBadRequest}
+	ErrInvalidURI                         = &Error{"InvalidURI", "Couldn't parse the specified URI.", http.StatusBadRequest}
 	ErrKeyTooLong                         = &Error{"KeyTooLongError", "Your key is too long.", http.StatusBadRequest}
 	ErrMalformedACL                       = &Error{"MalformedACLError", "The ACL that you provided was not well formed or did not validate against our published schema.", http.StatusBadRequest}
 	ErrMalformedPolicy                    = &Error{"MalformedPolicy", "The policy is not valid.", http.StatusBadRequest}

@@ -19,7 +19,8 @@ type ListHead struct {
 	V2         bool
 	KeyCount   int
 	StartAfter string
-	Token      string // "" = left out
+	Token      string // the request's
+	HasToken   bool   // the request had one, perhaps empty
 	NextToken  string // "" = left out
 }
 
@@ -32,7 +33,9 @@ func (h *ListHead) Begin(x *XML) {
 		if h.StartAfter != "" {
 			x.Name("StartAfter", h.StartAfter, h.URLEncode)
 		}
-		x.Optional("ContinuationToken", h.Token)
+		if h.HasToken {
+			x.Text("ContinuationToken", h.Token)
+		}
 		x.Optional("NextContinuationToken", h.NextToken)
 		x.Int("KeyCount", int64(h.KeyCount))
 	} else {

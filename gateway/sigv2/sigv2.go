@@ -176,7 +176,7 @@ func (q *request) header(r *http.Request, sig *s3.Signature, now time.Time) erro
 		q.date = text
 	}
 	t, err := parseDate(text)
-	if err != nil {
+	if err != nil || t.Unix() < 0 { // before the epoch is no date to S3
 		return s3.ErrAccessDenied.With("AWS authentication requires a valid Date or x-amz-date header")
 	}
 	if d := now.Sub(t); d > Skew || d < -Skew {

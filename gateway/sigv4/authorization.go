@@ -108,9 +108,11 @@ func (c *scratch) presigned() (a authorization, err error) {
 	case err != nil && !strings.Contains(err.Error(), "range"):
 		return a, queryError("X-Amz-Expires should be a number")
 	case err != nil && expires[0] != '-' || n > int64(MaxExpires/time.Second):
-		return a, queryError("X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds")
-	case n <= 0 || expires[0] == '+':
-		return a, queryError("X-Amz-Expires must be positive")
+		return a, s3.ErrAccessDenied.With("X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than 604800 seconds")
+	case expires[0] == '+':
+		return a, queryError("X-Amz-Expires should be a number")
+	case n <= 0:
+		return a, s3.ErrAccessDenied.With("X-Amz-Expires must be positive")
 	}
 	a.expires = time.Duration(n) * time.Second
 	if what := a.fill(credential, signed, signature); what != "" {

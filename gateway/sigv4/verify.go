@@ -155,7 +155,7 @@ func (v *Verifier) checkDate(a *authorization, h http.Header, sig *s3.Signature,
 		}
 		a.time = sig.Time.UTC().Format(timeFormat)
 	}
-	if err != nil {
+	if err != nil || sig.Time.Unix() < 0 { // before the epoch is no date to S3
 		return s3.ErrAccessDenied.With("AWS authentication requires a valid Date or x-amz-date header")
 	}
 	if d := now.Sub(sig.Time); d > v.skew || d < -v.skew {

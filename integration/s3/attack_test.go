@@ -44,7 +44,7 @@ var bent = []attack{
 	{name: "header and query credentials", change: bothMechanisms, codes: "InvalidArgument"},
 	{name: "two Authorization headers", fits: headerOnly, change: func(_ *site, _ way, r *http.Request) { r.Header.Add("Authorization", r.Header.Get("Authorization")) }, codes: "InvalidArgument"},
 	{name: "other scheme", change: func(_ *site, _ way, r *http.Request) { r.Header.Set("Authorization", "Basic YTpi") }, codes: "InvalidArgument"},
-	{name: "empty Authorization", fits: headerOnly, change: func(_ *site, _ way, r *http.Request) { r.Header.Set("Authorization", "") }, codes: "InvalidArgument"},
+	{name: "empty Authorization", fits: headerOnly, change: func(_ *site, _ way, r *http.Request) { r.Header.Set("Authorization", "") }, codes: "AccessDenied"},
 
 	{name: "other host", fits: v4Only, change: func(_ *site, _ way, r *http.Request) { r.Host = "other.example.com" }, codes: "SignatureDoesNotMatch MethodNotAllowed"},
 	{name: "bucket by host instead of path", change: func(_ *site, _ way, r *http.Request) { r.Host = "bobs." + domain }, codes: "SignatureDoesNotMatch MethodNotAllowed"},
@@ -70,16 +70,16 @@ var bent = []attack{
 	{name: "presigned and expired", fits: presignedOnly, at: -62 * time.Second, codes: "AccessDenied"},
 	{name: "presigned in the future", fits: func(w way, _ *sample) bool { return w.presigned && w.version == 4 }, at: 16 * time.Minute, codes: "AccessDenied"},
 	{name: "Expires absent", fits: presignedOnly, change: setExpires(""), codes: "malformed"},
-	{name: "Expires 0", fits: presignedOnly, change: setExpires("0"), codes: "malformed"},
-	{name: "Expires -1", fits: presignedOnly, change: setExpires("-1"), codes: "malformed"},
+	{name: "Expires 0", fits: presignedOnly, change: setExpires("0"), codes: "malformed AccessDenied"},
+	{name: "Expires -1", fits: presignedOnly, change: setExpires("-1"), codes: "malformed AccessDenied"},
 	{name: "Expires beyond a week", fits: v4Only, change: func(s *site, w way, r *http.Request) {
 		if w.presigned {
 			setExpires("604801")(s, w, r)
 			return
 		}
 		addQuery(r, "X-Amz-Expires=604801") // said to a request that is signed in its header: only a parameter that was not signed
-	}, codes: "malformed SignatureDoesNotMatch"},
-	{name: "Expires overflows", fits: presignedOnly, change: setExpires("99999999999999999999"), codes: "malformed"},
+	}, codes: "AccessDenied malformed SignatureDoesNotMatch"},
+	{name: "Expires overflows", fits: presignedOnly, change: setExpires("99999999999999999999"), codes: "malformed AccessDenied"},
 	{name: "Expires later", fits: presignedOnly, change: func(s *site, w way, r *http.Request) {
 		later := "61"
 		if w.version == 2 {
@@ -263,7 +263,7 @@ func (s *site) allServed(samples []sample) {
 			switch f.GetName() {
 			case "ostor_s3gw_req_total":
 				class, op := m.GetLabel()[0].GetValue(), m.GetLabel()[1].GetValue()
-				if class == "2xx" || op == "NotImplemented" {
+				if class == "2xx" || op == "NotImplemented" || op == "GetObjectTorrent" {
 					served[op] += m.GetCounter().GetValue()
 				}
 			case "ostor_s3gw_panics_total":

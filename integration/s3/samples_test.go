@@ -90,6 +90,7 @@ func (s *site) samples() []sample {
 		put("PutObjectLockConfiguration", "/vault?object-lock", "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>"),
 		get("GetObjectRetention", "/vault/key?retention"),
 		put("PutObjectRetention", "/vault/key?retention", "<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>"+until+"</RetainUntilDate></Retention>", "X-Amz-Bypass-Governance-Retention: true"),
+		get("GetObjectTorrent", "/box/key?torrent"),
 		get("GetObjectLegalHold", "/vault/key?legal-hold"),
 		put("PutObjectLegalHold", "/vault/key?legal-hold", "<LegalHold><Status>ON</Status></LegalHold>"),
 
@@ -103,6 +104,8 @@ func (s *site) samples() []sample {
 			list[i].everybody = true
 		case "NotImplemented":
 			list[i].status = 501
+		case "GetObjectTorrent":
+			list[i].status = 404
 		case "PutBucketTagging", "PutBucketPolicy":
 			list[i].status = 204
 		}
