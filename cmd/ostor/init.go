@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -36,8 +35,8 @@ It starts nothing. It refuses when DIR already has a volume, unless --add is giv
 		if err != nil {
 			return err
 		}
-		if err := os.MkdirAll(args[0], 0o700); err != nil {
-			return fault.Wrap(fault.Invalid, err, "make the directory")
+		if err := daemon.MakeDir(args[0]); err != nil {
+			return err
 		}
 		fs, err := fsbackend.NewOS(args[0])
 		if err != nil {

@@ -52,6 +52,8 @@ func endings() []ending {
 // client writes keys of its own, each of which it knows.
 type client struct {
 	id     int
+	s3     *awss3.Client
+	wait   time.Duration // for a reply
 	rng    *rand.Rand
 	next   int
 	values map[string][][]byte // by key: what it may hold; the first is what was acknowledged last, nil for nothing
@@ -62,8 +64,12 @@ type client struct {
 	silent int      // no reply in time
 }
 
+func newClient(id int, s3 *awss3.Client) *client {
+	return &client{id: id, s3: s3, wait: 12 * time.Second, rng: rand.New(rand.NewPCG(*seed, uint64(id))), values: map[string][][]byte{}, open: map[string]bool{}}
+}
+
 // work writes until ctx ends. A request that is on its way then is finished.
-func (c *client) work(ctx context.Context, s *site) {
+func (c *client) work(ctx context.Context) {
 	for ctx.Err() == nil {
 		key := fmt.Sprintf("c%d/k%d", c.id, c.next/3) // each key is overwritten twice
 		c.next++
@@ -74,8 +80,8 @@ func (c *client) work(ctx context.Context, s *site) {
 		for i := range value {
 			value[i] = byte(c.rng.Uint32())
 		}
-		rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*time.Second)
-		_, err := s.s3.PutObject(rctx, &awss3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(value)})
+		rctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.wait)
+		_, err := c.s3.PutObject(rctx, &awss3.PutObjectInput{Bucket: &bucket, Key: &key, Body: bytes.NewReader(value)})
 		cancel()
 		switch code := status(err); {
 		case err == nil:
@@ -149,9 +155,9 @@ func loseHost(t *testing.T, e ending, victim int) {
 	var clients []*client
 	var wg sync.WaitGroup
 	for i := range 3 {
-		c := &client{id: i, rng: rand.New(rand.NewPCG(*seed, uint64(i))), values: map[string][][]byte{}, open: map[string]bool{}}
+		c := newClient(i, s.s3)
 		clients = append(clients, c)
-		wg.Go(func() { c.work(load, s) })
+		wg.Go(func() { c.work(load) })
 	}
 	time.Sleep(500 * time.Millisecond) // some load before
 
@@ -182,6 +188,9 @@ func loseHost(t *testing.T, e ending, victim int) {
 	}
 	t.Logf("taken over after %.1fN; no write for %.1fN; %d acknowledged writes of %d keys, %d of them after the fault; %d replies 503, %d requests without a reply",
 		units(taken), units(outage), total(clients), keys, acks, busy, silent)
+	if silent > 0 {
+		t.Errorf("%d requests had no reply within 12 s: want 503 after 5 s at most", silent)
+	}
 	if outage > 13*leaseUnit+8*time.Second || acks == 0 {
 		t.Errorf("no write for %v, then %d: want writes again after about 13N", outage, acks)
 	}

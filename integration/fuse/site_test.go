@@ -33,7 +33,7 @@ var commands = sync.OnceValues(func() (string, error) {
 		return bin, nil
 	}
 	args := []string{"build", "-ldflags=-s -w", "-o", binDir + "/"} // without symbols it links in half the time
-	for _, name := range []string{"ostor", "ostor-fuse", "ostor-ns", "ostor-os", "ostor-s3gw", "ostor-s3-admin"} {
+	for _, name := range []string{"ostor", "ostor-fuse", "ostor-ns", "ostor-os", "ostor-s3gw", "ostor-s3-admin", "ostor-agentd", "ostor-ctl"} {
 		args = append(args, "ostor/cmd/"+name)
 	}
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
@@ -69,6 +69,8 @@ type site struct {
 	ctl      *fusesim.Client
 	name     string // id of the name server
 	object   string // id of the object server
+	access   string
+	secret   string
 	s3       *awss3.Client
 	services map[string]*process // by id: who serves it, or did
 }
@@ -84,6 +86,14 @@ type process struct {
 
 func newSite(t *testing.T) *site {
 	t.Helper()
+	s := newMounts(t)
+	s.volume()
+	return s
+}
+
+// newMounts starts the simulator with three hosts.
+func newMounts(t *testing.T, more ...string) *site {
+	t.Helper()
 	if _, err := os.Stat("/dev/fuse"); err != nil || os.Geteuid() != 0 {
 		t.Skip("needs FUSE and root")
 	}
@@ -97,7 +107,7 @@ func newSite(t *testing.T) *site {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
 	s := &site{t: t, bin: bin, root: root, services: map[string]*process{}}
-	args := []string{"--source", s.path("source"), "--control", s.path("control"), "--fast-sync"}
+	args := append([]string{"--source", s.path("source"), "--control", s.path("control"), "--fast-sync"}, more...)
 	for _, d := range []string{"source", "host0", "host1", "host2"} {
 		if err := os.Mkdir(s.path(d), 0o700); err != nil {
 			t.Fatal(err)
@@ -117,7 +127,6 @@ func newSite(t *testing.T) *site {
 		s.do(fusesim.Request{Do: "heal", Host: fusesim.AllHosts})
 		_ = s.ctl.Close()
 	})
-	s.volume()
 	return s
 }
 
@@ -143,20 +152,31 @@ func (s *site) volume() {
 	s.name, s.object = made.NameServers[0], made.ObjectServers[0]
 	s.await(s.serve(1, s.object), 20*time.Second)
 	s.await(s.serve(0, s.name), 20*time.Second)
-	user := s.run("ostor-s3-admin", "create-user", "-e", "fuse@example.com", "-V", made.Volume, "--mount", s.on(2)[0])
+	s.user(made.Volume)
+	gw := s.start("ostor-s3gw", s.on(2, "--listen", "127.0.0.1:0")...)
+	s.t.Cleanup(func() { s.stop(gw) })
+	s.s3 = s.client(strings.TrimPrefix(s.await(gw, 20*time.Second), "ready "))
+	if _, err := s.s3.CreateBucket(s.t.Context(), &awss3.CreateBucketInput{Bucket: &bucket}); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// user makes a user, whose keys the clients have.
+func (s *site) user(volume string) {
+	s.t.Helper()
+	user := s.run("ostor-s3-admin", "create-user", "-e", "fuse@example.com", "-V", volume, "--mount", s.on(2)[0])
 	access := regexp.MustCompile(`S3AccessKeyId:(\S+)`).FindStringSubmatch(user)
 	secret := regexp.MustCompile(`S3SecretAccessKey:(\S+)`).FindStringSubmatch(user)
 	if access == nil || secret == nil {
 		s.t.Fatalf("create-user printed %q", user)
 	}
-	gw := s.start("ostor-s3gw", s.on(2, "--listen", "127.0.0.1:0")...)
-	s.t.Cleanup(func() { s.stop(gw) })
-	endpoint := strings.TrimPrefix(s.await(gw, 20*time.Second), "ready ")
-	s.s3 = awss3.New(awss3.Options{BaseEndpoint: &endpoint, Region: "us-east-1", UsePathStyle: true, Retryer: aws.NopRetryer{},
-		Credentials: credentials.NewStaticCredentialsProvider(access[1], secret[1], ""), HTTPClient: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}})
-	if _, err := s.s3.CreateBucket(s.t.Context(), &awss3.CreateBucketInput{Bucket: &bucket}); err != nil {
-		s.t.Fatal(err)
-	}
+	s.access, s.secret = access[1], secret[1]
+}
+
+// client returns an S3 client of a gateway.
+func (s *site) client(endpoint string) *awss3.Client {
+	return awss3.New(awss3.Options{BaseEndpoint: &endpoint, Region: "us-east-1", UsePathStyle: true, Retryer: aws.NopRetryer{},
+		Credentials: credentials.NewStaticCredentialsProvider(s.access, s.secret, ""), HTTPClient: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}})
 }
 
 var bucket = "hosts"

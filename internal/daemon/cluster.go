@@ -39,8 +39,8 @@ type Cluster struct {
 
 // Serve starts everything on the directory at path, which is made when it does not exist. onLost is called when a service lost its ownership: end the process.
 func Serve(ctx context.Context, c Config, path string, log *slog.Logger, onLost func(cluster.ServiceID, error)) (cl *Cluster, err error) {
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, fault.Wrap(fault.Invalid, err, "make the directory")
+	if err := MakeDir(path); err != nil {
+		return nil, err
 	}
 	if err := emptyOrOurs(path); err != nil {
 		return nil, err

@@ -22,7 +22,7 @@ type Host struct {
 
 // OpenHost reads the host's identity from the local directory, or makes it. The run directory is made private to the user.
 func OpenHost(c Config) (*Host, error) {
-	if err := os.MkdirAll(c.Local, 0o700); err != nil {
+	if err := MakeDir(c.Local); err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "make the host-local directory; choose another with --local-dir")
 	}
 	local, err := fsbackend.NewOS(c.Local)
