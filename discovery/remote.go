@@ -299,6 +299,12 @@ func try[S, T any](ctx context.Context, r *remote[S], m mode, f func(S) (T, erro
 	if errors.Is(ctx.Err(), context.Canceled) { // a caller that hung up says nothing about the server
 		return v, until, err
 	}
+	if now := r.current.Load(); s != nil && now != nil && now != s { // somebody else owns the service by now, and has said nothing wrong
+		if again {
+			until = time.Now().Add(r.t.opts.RetryFor)
+		}
+		return v, until, err
+	}
 	if timedOut(err, time.Since(begin)) {
 		r.silent.Store(true)
 	}

@@ -164,6 +164,22 @@ func silentServer(t *testing.T, write bool) {
 		if took, err := ask(); err != nil || took != 0 {
 			t.Errorf("after the takeover: %v after %v", err, took)
 		}
+		// A call that was on its way to the old owner ends now: it must not bring the new one into disrepute (found by integration/fuse TestAgents, freeze).
+		time.Sleep(trialPause)
+		servers[id].frozen.Store(true)
+		wg.Go(func() {
+			if took, err := ask(); write && err == nil || !write && (err != nil || took != answerWithin) {
+				t.Errorf("on its way during the takeover: %v after %v", err, took)
+			}
+		})
+		synctest.Wait()
+		servers[id] = &stopped{}
+		start(t, fsys, id, 3, "tcp:third")
+		time.Sleep(answerWithin + trialPause/5)
+		if took, err := ask(); err != nil || took != 0 {
+			t.Errorf("after the old owner's silence: %v after %v", err, took)
+		}
+		wg.Wait()
 	})
 }
 

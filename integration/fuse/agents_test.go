@@ -49,7 +49,7 @@ func newAgents(t *testing.T) *agents {
 		a.up(h)
 	}
 	a.settle("begin", func(rows []statusRow) bool { return len(rows) == 7 })
-	a.user(made.Volume)
+	a.user(made.Volume, 0)
 	a.s3 = a.client(a.gateways[0])
 	if _, err := a.s3.CreateBucket(t.Context(), &awss3.CreateBucketInput{Bucket: &bucket}); err != nil {
 		t.Fatal(err)

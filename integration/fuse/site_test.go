@@ -152,7 +152,7 @@ func (s *site) volume() {
 	s.name, s.object = made.NameServers[0], made.ObjectServers[0]
 	s.await(s.serve(1, s.object), 20*time.Second)
 	s.await(s.serve(0, s.name), 20*time.Second)
-	s.user(made.Volume)
+	s.user(made.Volume, 2)
 	gw := s.start("ostor-s3gw", s.on(2, "--listen", "127.0.0.1:0")...)
 	s.t.Cleanup(func() { s.stop(gw) })
 	s.s3 = s.client(strings.TrimPrefix(s.await(gw, 20*time.Second), "ready "))
@@ -161,10 +161,10 @@ func (s *site) volume() {
 	}
 }
 
-// user makes a user, whose keys the clients have.
-func (s *site) user(volume string) {
+// user makes a user, whose keys the clients have, by a command on a host.
+func (s *site) user(volume string, host int) {
 	s.t.Helper()
-	user := s.run("ostor-s3-admin", "create-user", "-e", "fuse@example.com", "-V", volume, "--mount", s.on(2)[0])
+	user := s.run("ostor-s3-admin", "create-user", "-e", "fuse@example.com", "-V", volume, "--mount", s.on(host)[0])
 	access := regexp.MustCompile(`S3AccessKeyId:(\S+)`).FindStringSubmatch(user)
 	secret := regexp.MustCompile(`S3SecretAccessKey:(\S+)`).FindStringSubmatch(user)
 	if access == nil || secret == nil {

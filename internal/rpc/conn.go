@@ -105,7 +105,7 @@ func (c *conn) sendWithin(d time.Duration) {
 }
 
 // slack is how much longer than asked for a deadline may be, so that it need not be set for every frame.
-func slack(d time.Duration) time.Duration { return min(max(d, 0), deadlineSlack) }
+func slack(d time.Duration) time.Duration { return min(max(d, 0)/8, deadlineSlack) }
 
 // send adds a frame to what waits to be written, and writes when that is much. payload is not kept. It may be in two parts, the first being short.
 func (c *conn) send(h header, first, payload []byte) error {
