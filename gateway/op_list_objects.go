@@ -12,6 +12,9 @@ const maxListKeys = 1000
 
 // listObjects answers ListObjects and ListObjectsV2 (API reference).
 func (g *Gateway) listObjects(c *call) error {
+	if c.wantsPage() {
+		return g.listPage(c)
+	}
 	q := c.query
 	head := s3.ListHead{Bucket: c.bucket, Prefix: q.get("prefix"), Delimiter: q.get("delimiter"), V2: c.op == opListObjectsV2}
 	var err error
