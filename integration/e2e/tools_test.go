@@ -16,6 +16,12 @@ var tools = []struct {
 	{"restic", restic},
 	{"registry", registry},
 	{"state", state},
+	{"forms", forms},
+	{"signed URLs", signedURLs},
+	{"open bucket", openBucket},
+	{"s3fs", s3fs},
+	{"s3cmd SigV2", func(t *testing.T, s *site) { s3cmdAll(t, s, "2") }},
+	{"s3cmd SigV4", func(t *testing.T, s *site) { s3cmdAll(t, s, "4") }},
 }
 
 func TestToolsOnServe(t *testing.T) { runTools(t, serveSite(t)) }
