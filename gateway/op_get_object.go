@@ -203,32 +203,6 @@ func (g *Gateway) askedRange(ctx context.Context, c *call, e *cluster.Entry) (as
 	return all, nil
 }
 
-// partRange returns where part n of an object lies.
-func (g *Gateway) partRange(ctx context.Context, c *call, e *cluster.Entry, n int32) (asked, error) {
-	ns, err := c.names()
-	if err != nil {
-		return asked{}, err
-	}
-	for offset := int64(0); ; {
-		parts, err := ns.Parts(ctx, c.bkt.ID, e.Key, e.Table, offset, 0)
-		if err != nil {
-			return asked{}, err
-		}
-		for i := range parts {
-			if p := &parts[i]; p.Number == n {
-				return asked{Range: s3.Range{Offset: p.Offset, Length: p.Size}, partial: p.Size > 0, part: p}, nil
-			}
-		}
-		if len(parts) == 0 {
-			return asked{}, errNoSuchPart
-		}
-		last := &parts[len(parts)-1]
-		if offset = last.Offset + last.Size; offset >= e.Size || last.Number > n {
-			return asked{}, errNoSuchPart
-		}
-	}
-}
-
 // errNoSuchPart answers a partNumber that the object does not have.
 var errNoSuchPart = s3.ErrInvalidPart.With("The requested part number is not satisfiable.")
 
