@@ -173,6 +173,7 @@ func signedURLs(t *testing.T, s *site) {
 		u.Path, u.RawPath = u.Path+"x", ""
 		s.want(t, "403", "<Code>SignatureDoesNotMatch</Code>", u.String()) // no word of whether it exists
 		s.want(t, "403", "<Code>SignatureDoesNotMatch</Code>", "-X", "DELETE", get)
+		s.want(t, "403", "<Code>SignatureDoesNotMatch</Code>", "-T", src, get)
 	}
 	s.want(t, "403", "<Code>AccessDenied</Code>", s.endpoint+"/"+bucket+"/x")
 }

@@ -43,7 +43,7 @@ func TestMemory(t *testing.T) {
 				return err
 			})
 			up := time.Since(begin)
-			parallel(t, min(tc.uploads, 4), func(i int) error {
+			parallel(t, min(tc.uploads, 2), func(i int) error {
 				out, err := c.c.GetObject(t.Context(), &awss3.GetObjectInput{Bucket: ptr("big"), Key: ptr(fmt.Sprintf("o%d", i))})
 				if err != nil {
 					return err

@@ -24,10 +24,12 @@ var tools = []struct {
 	{"s3cmd SigV4", func(t *testing.T, s *site) { s3cmdAll(t, s, "4") }},
 }
 
-func TestToolsOnServe(t *testing.T) { runTools(t, serveSite(t)) }
-func TestToolsOnFUSE(t *testing.T)  { runTools(t, fuseSite(t)) }
+func TestToolsOnServe(t *testing.T) { runTools(t, serveSite) }
+func TestToolsOnFUSE(t *testing.T)  { runTools(t, fuseSite) }
 
-func runTools(t *testing.T, s *site) {
+func runTools(t *testing.T, start func(*testing.T) *site) {
+	t.Parallel()
+	s := start(t)
 	for _, tool := range tools {
 		t.Run(tool.name, func(t *testing.T) {
 			t.Parallel()
