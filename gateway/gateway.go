@@ -170,6 +170,11 @@ func (g *Gateway) serveS3(w http.ResponseWriter, r *http.Request) {
 		// on the connection too, and then waits for that one's end until the connection closes: a sync with an empty file hung for a minute.
 		w.WriteHeader(http.StatusContinue)
 	}
+	if len(r.TransferEncoding) > 0 {
+		// It may have had a Content-Length too, which net/http takes away unseen: somebody in front who went by that would take the end of this body for a part of the next
+		// request, or the other way round (RFC 9112, 6.1: the server MUST close the connection).
+		c.always = append(c.always, struct{ name, value string }{"Connection", "close"})
+	}
 	c.standardHeaders()
 	if r.ContentLength != 0 {
 		c.body.progress.begin(w) // also when nobody reads it: net/http drains what is left before the next request

@@ -465,6 +465,19 @@ func TestServiceBucketHasNoName(t *testing.T) {
 			t.Errorf("copy of %s: %d %s", name, got.status, got.body)
 		}
 	}
+	for _, resource := range []string{"/u/*", "u/*", ".service/*", "box/../u/*", "../u/*"} { // of a policy: only this bucket is its to speak of
+		doc := `{"Statement":[{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::` + resource + `"}]}`
+		if got := s.do(ask{method: "PUT", target: "/box?policy", body: doc}); got.status == 204 && resource != "box/../u/*" || got.status >= 500 {
+			t.Errorf("a policy of %s: %d %s", resource, got.status, got.body)
+		}
+	}
+	for _, target := range []string{"/u", "/m", "/.service", "/%2Fu", "/u%2F"} {
+		for _, a := range []ask{s.goodForm("V4", &s.alice).ask(target), {method: "POST", target: target + "?delete", body: "<Delete/>", header: []string{md5Header("<Delete/>")}}, {method: "PUT", target: target}, {method: "GET", target: target + "?uploads"}} {
+			if got := s.do(a); got.status < 400 || got.status >= 500 {
+				t.Errorf("%s %s: %d %s", a.method, a.target, got.status, got.body)
+			}
+		}
+	}
 	if u, err := s.accounts.Get(t.Context(), s.alice.ID); err != nil || u.Email != "alice@example.com" {
 		t.Errorf("alice is now %v, %v", u, err)
 	}
