@@ -129,6 +129,9 @@ func (c *call) judge(r *rules, b *cluster.Bucket, a action, f facts) (verdict, e
 		}
 	}
 	lists := r.ownership != bucketOwnerEnforced
+	if owner && lists && r.revoked() && (a.bucket == acl.Read || a.bucket == acl.Write) {
+		return denied, nil
+	}
 	switch {
 	case owner && (a.object == 0 || !lists):
 		return allowed, nil

@@ -139,6 +139,9 @@ func (r *rules) listOf(b *cluster.Bucket) acl.ACL {
 	return r.list
 }
 
+// revoked reports whether the bucket has a list that gives nobody anything: it takes listing and writing from the owner too, who can still change the list.
+func (r *rules) revoked() bool { return r.list != nil && len(r.list) == 0 }
+
 // caller is how lists see who asks.
 func (r *rules) caller(who principal) acl.Caller {
 	return acl.Caller{User: uint64(who.user), Authenticated: !who.anonymous, PublicIgnored: r.has(ignorePublicACLs)}
