@@ -82,6 +82,12 @@ func (c *call) parseRetention(mode, until string) ([]byte, error) {
 	return cluster.Retention{Compliance: mode == s3.Compliance, Until: t}.Encode(), nil
 }
 
+// asksLock reports whether the request itself asks for a retention or a legal hold.
+func (c *call) asksLock() bool {
+	h := c.r.Header
+	return h["X-Amz-Object-Lock-Mode"] != nil || h["X-Amz-Object-Lock-Retain-Until-Date"] != nil || h["X-Amz-Object-Lock-Legal-Hold"] != nil
+}
+
 // newLocks returns attrs with the retention and legal hold of a new version: those of the request's headers, or the bucket's default.
 func (c *call) newLocks(attrs []cluster.Attribute) ([]cluster.Attribute, error) {
 	mode, until, hold := c.header("X-Amz-Object-Lock-Mode"), c.header("X-Amz-Object-Lock-Retain-Until-Date"), c.header("X-Amz-Object-Lock-Legal-Hold")

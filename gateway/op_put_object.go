@@ -39,6 +39,10 @@ func (g *Gateway) createObject(c *call) (cluster.Entry, error) {
 	if err != nil {
 		return cluster.Entry{}, err
 	}
+	if c.asksLock() && !body.Digested() {
+		// What cannot be deleted must be what was meant.
+		return cluster.Entry{}, invalidRequest("Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters")
+	}
 	if err := c.computeChecksum(body); err != nil {
 		return cluster.Entry{}, err
 	}

@@ -25,7 +25,7 @@ func TestObjectLock(t *testing.T) {
 		return ask{method: "PUT", target: "/box/key?legal-hold&versionId=" + version, body: "<LegalHold><Status>" + status + "</Status></LegalHold>"}
 	}
 	put := func(header ...string) string {
-		return s.want(200, "", ask{method: "PUT", target: "/box/key", body: "x", header: header}).header.Get("X-Amz-Version-Id")
+		return s.want(200, "", ask{method: "PUT", target: "/box/key", body: "x", header: append(header, md5Header("x"))}).header.Get("X-Amz-Version-Id")
 	}
 	gone := func(version string, header ...string) ask {
 		return ask{method: "DELETE", target: "/box/key?versionId=" + version, header: header}
@@ -50,6 +50,7 @@ func TestObjectLock(t *testing.T) {
 		{ask: ask{method: "PUT", target: "/box/key", body: "x", header: []string{"X-Amz-Object-Lock-Legal-Hold: MAYBE"}}, status: 400, code: "InvalidArgument"},
 	})
 
+	s.want(400, "InvalidRequest", ask{method: "PUT", target: "/box/key", body: "x", header: []string{"X-Amz-Object-Lock-Legal-Hold: ON"}}) // without a digest
 	free := put()
 	until := at(24 * time.Hour)
 	governed := put("X-Amz-Object-Lock-Mode: GOVERNANCE", "X-Amz-Object-Lock-Retain-Until-Date: "+until)
