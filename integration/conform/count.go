@@ -14,6 +14,16 @@ var operationNames = map[string]string{
 	"GET b?uploads": "ListMultipartUploads", "POST b?delete": "DeleteObjects", "PUT k": "PutObject", "GET k": "GetObject", "HEAD k": "HeadObject", "DELETE k": "DeleteObject",
 	"PUT k copy": "CopyObject", "POST k?uploads": "CreateMultipartUpload", "PUT k?uploadId": "UploadPart", "PUT k?uploadId copy": "UploadPartCopy", "POST k?uploadId": "CompleteMultipartUpload",
 	"DELETE k?uploadId": "AbortMultipartUpload", "GET k?uploadId": "ListParts", "GET k?attributes": "GetObjectAttributes", "GET k?torrent": "GetObjectTorrent",
+
+	"GET b?acl": "GetBucketAcl", "PUT b?acl": "PutBucketAcl", "GET b?policy": "GetBucketPolicy", "PUT b?policy": "PutBucketPolicy", "DELETE b?policy": "DeleteBucketPolicy",
+	"GET b?ownershipControls": "GetBucketOwnershipControls", "PUT b?ownershipControls": "PutBucketOwnershipControls", "DELETE b?ownershipControls": "DeleteBucketOwnershipControls",
+	"GET b?publicAccessBlock": "GetPublicAccessBlock", "PUT b?publicAccessBlock": "PutPublicAccessBlock", "DELETE b?publicAccessBlock": "DeletePublicAccessBlock",
+	"GET b?cors": "GetBucketCors", "PUT b?cors": "PutBucketCors", "DELETE b?cors": "DeleteBucketCors", "GET b?tagging": "GetBucketTagging", "PUT b?tagging": "PutBucketTagging",
+	"DELETE b?tagging": "DeleteBucketTagging", "GET b?object-lock": "GetObjectLockConfiguration", "PUT b?object-lock": "PutObjectLockConfiguration",
+	"GET b?requestPayment": "GetBucketRequestPayment", "PUT b?requestPayment": "PutBucketRequestPayment", "GET b?policyStatus": "GetBucketPolicyStatus", "POST b": "PostObject",
+	"OPTIONS b": "OptionsObject", "OPTIONS k": "OptionsObject", "GET k?acl": "GetObjectAcl", "PUT k?acl": "PutObjectAcl", "GET k?tagging": "GetObjectTagging",
+	"PUT k?tagging": "PutObjectTagging", "DELETE k?tagging": "DeleteObjectTagging", "GET k?retention": "GetObjectRetention", "PUT k?retention": "PutObjectRetention",
+	"GET k?legal-hold": "GetObjectLegalHold", "PUT k?legal-hold": "PutObjectLegalHold",
 }
 
 // count notes the operation of a request.

@@ -47,7 +47,8 @@ type testCase struct {
 func (s *Site) Run(t *testing.T) {
 	t.Run("tables", func(t *testing.T) {
 		for _, sec := range []section{serviceCases(), bucketCases(), objectCases(), readCases(), listCases(), versionListCases(), versionCases(), deleteCases(), conditionCases(), copyCases(),
-			multipartCases(), uploadListCases(), checksumCases(), headerCases()} {
+			multipartCases(), uploadListCases(), checksumCases(), headerCases(),
+			aclCases(), accessCases(), ownershipCases(), publicCases(), policyCases(), actionCases(), conditionKeyCases(), formCases(), corsCases(), tagCases(), lockCases(), presignedCases(), paymentCases()} {
 			t.Run(sec.name, func(t *testing.T) {
 				t.Parallel()
 				for _, c := range sec.cases {
@@ -64,7 +65,8 @@ func (s *Site) Run(t *testing.T) {
 }
 
 func (s *Site) runCase(t *testing.T, c testCase) {
-	vars := map[string]string{"b": bucketName(), "c": bucketName(), "main": s.Main.ID, "alt": s.Alt.ID, "other": s.Other.ID}
+	vars := map[string]string{"b": bucketName(), "c": bucketName(), "main": s.Main.ID, "alt": s.Alt.ID, "other": s.Other.ID,
+		"mainmail": s.Main.Email, "altmail": s.Alt.Email, "othermail": s.Other.Email}
 	put("/{b}", "").run(t, s, vars)
 	for _, st := range c.steps {
 		st.header = slices.Clone(st.header)

@@ -27,8 +27,9 @@ type step struct {
 	header         []string
 	content        string
 	user           who
-	digest         bool // with a Content-MD5
-	v2             bool // signed by version 2
+	digest         bool                                                // with a Content-MD5
+	v2             bool                                                // signed by version 2
+	prepare        func(s *Site, st *step, expand func(string) string) // writes what depends on users and time, before the request
 
 	status  int
 	code    string // of the error document; "" = none
@@ -125,6 +126,9 @@ func (s step) run(t *testing.T, site *Site, vars map[string]string) {
 			v = strings.ReplaceAll(v, "{"+name+"}", value)
 		}
 		return v
+	}
+	if s.prepare != nil {
+		s.prepare(site, &s, expand)
 	}
 	s.target, s.content = expand(s.target), expand(s.content)
 	for i, h := range s.header {
