@@ -35,7 +35,7 @@ var refusedHeaders = set(
 	"X-Amz-Server-Side-Encryption-Context", "X-Amz-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Server-Side-Encryption-Customer-Key",
 	"X-Amz-Server-Side-Encryption-Customer-Key-Md5", "X-Amz-Website-Redirect-Location", "X-Amz-Write-Offset-Bytes",
 	"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Algorithm", "X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key",
-	"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key-Md5", "X-Amz-Mfa",
+	"X-Amz-Copy-Source-Server-Side-Encryption-Customer-Key-Md5", "X-Amz-Mfa", "X-Amz-If-Match-Initiated-Time", "X-Amz-Bucket-Namespace",
 )
 
 func set(names ...string) map[string]bool {

@@ -1,6 +1,9 @@
 package s3
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // ListHead is what a listing of objects says before its entries (API reference: ListObjects, ListObjectsV2). Names are given unencoded.
 type ListHead struct {
@@ -28,7 +31,7 @@ type ListHead struct {
 func (h *ListHead) Begin(x *XML) {
 	x.Begin("ListBucketResult")
 	x.Text("Name", h.Bucket)
-	x.Name("Prefix", h.Prefix, h.URLEncode)
+	x.Name("Prefix", h.Prefix, h.URLEncode && (h.V2 || !selfDecoding(h.Prefix)))
 	if h.V2 {
 		if h.StartAfter != "" {
 			x.Name("StartAfter", h.StartAfter, h.URLEncode)
@@ -52,6 +55,12 @@ func (h *ListHead) Begin(x *XML) {
 		x.Text("EncodingType", "url")
 	}
 	x.Bool("IsTruncated", h.Truncated)
+}
+
+// selfDecoding reports whether a name is the same to those who decode it and to those who do not, and XML can say it. Of a listing by version 1 the prefix is encoded only when it is
+// not: S3 says that it is encoded, and botocore, and what is built on it, takes it as it comes.
+func selfDecoding(name string) bool {
+	return !strings.ContainsAny(name, "%+") && legible(name) == name
 }
 
 // Name writes an element that holds a key, prefix or delimiter, encoded for encoding-type=url when encode is set.

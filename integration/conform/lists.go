@@ -85,7 +85,10 @@ func listCases() section {
 			get("/{b}").with("x-amz-optional-object-attributes: RestoreStatus"), get("/{b}").with("x-amz-optional-object-attributes: Colour").fails(400, "InvalidArgument"),
 		})},
 		{"prefix", join(objects("foo/bar", "foo/baz", "quux"), listed("prefix=foo/", []string{"foo/bar", "foo/baz"}, none, "<Prefix>foo/</Prefix>"), listed("prefix=d", none, none, "<Prefix>d</Prefix>"),
-			listed("prefix=", []string{"foo/bar", "foo/baz", "quux"}, none), listed("prefix=%0A&encoding-type=url", none, none, "<Prefix>%0A</Prefix>", "<EncodingType>url</EncodingType>"))},
+			listed("prefix=", []string{"foo/bar", "foo/baz", "quux"}, none), listed("prefix=%0A&encoding-type=url", none, none, "<EncodingType>url</EncodingType>"), []step{
+				get("/{b}?list-type=2&prefix=%0A&encoding-type=url").shows("<Prefix>%0A</Prefix>"), get("/{b}?prefix=%0A&encoding-type=url").shows("<Prefix>&#xa;</Prefix>"), get("/{b}?prefix=%C3%BC&encoding-type=url").shows("<Prefix>\u00fc</Prefix>"),
+				get("/{b}?prefix=a%2Bb&encoding-type=url").shows("<Prefix>a%2Bb</Prefix>"), get("/{b}?prefix=a%25b&encoding-type=url").shows("<Prefix>a%25b</Prefix>"), get("/{b}?prefix=%01&encoding-type=url").shows("<Prefix>%01</Prefix>"),
+			})},
 		{"delimiter", join(objects("foo/bar", "foo/bar/xyzzy", "quux/thud", "asdf"), listed("delimiter=/", []string{"asdf"}, []string{"foo/", "quux/"}, "<Delimiter>/</Delimiter>"),
 			listed("delimiter=", []string{"asdf", "foo/bar", "foo/bar/xyzzy", "quux/thud"}, none), listed("delimiter=/&prefix=foo/", []string{"foo/bar"}, []string{"foo/bar/"}), listed("delimiter=z&prefix=foo", []string{"foo/bar"}, []string{"foo/bar/xyz"}),
 			listed("delimiter=ar/&prefix=f", []string{"foo/bar"}, []string{"foo/bar/"}))},

@@ -85,6 +85,10 @@ func multipartCases() section {
 			complete(parts("1", "{e}")).replyHeader("x-amz-version-id: *").save("v=@X-Amz-Version-Id"), get("/{b}/k").shows("one").replyHeader("x-amz-version-id: {v}"), complete(parts("1", "{e}")).replyHeader("x-amz-version-id: {v}"),
 		}},
 		{"copied as a whole", []step{begin, part(1, big, "e1"), part(2, "b", "e2"), complete(parts("1", "{e1}", "2", "{e2}")), put("/{b}/j", "").with("x-amz-copy-source: {b}/k").hides("-2&quot;"), get("/{b}/j").shows(big + "b").replyHeader("x-amz-mp-parts-count:"), get("/{b}/j?partNumber=2").fails(400, "InvalidPart")}},
+		{"options that are not here", []step{
+			begin, part(1, "x", "e"), complete(parts("1", "{e}")).with("x-amz-server-side-encryption-customer-algorithm: AES256").fails(501, "NotImplemented"), get("/{b}/k?uploadId={u}").with("x-amz-server-side-encryption-customer-algorithm: AES256").fails(501, "NotImplemented"),
+			do("DELETE", "/{b}/k?uploadId={u}").with("x-amz-if-match-initiated-time: Thu, 01 Jan 2026 00:00:00 GMT").fails(501, "NotImplemented"), complete(parts("1", "{e}")),
+		}},
 		{"odd create", []step{
 			post("/{b}/k?uploads", "").with("x-amz-storage-class: CHEAP").fails(400, "InvalidStorageClass"), post("/{b}/k?uploads", "").with("x-amz-server-side-encryption: AES256").fails(501, "NotImplemented"), post("/{b}/k?uploads", "").by(alt).fails(403, "AccessDenied"),
 			post("/{b}/k?uploads", "").by(nobody).fails(403, "AccessDenied"), post("/{c}/k?uploads", "").fails(404, "NoSuchBucket"), put("/{b}/k?uploads", "").fails(405, "MethodNotAllowed"), post("/{b}/k", "").fails(405, "MethodNotAllowed"),

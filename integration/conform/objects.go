@@ -81,6 +81,11 @@ func objectCases() section {
 			put("/{b}/k", "x").with("x-amz-write-offset-bytes: 1").fails(501, "NotImplemented"), put("/{b}/k", "x").with("x-amz-acl: aws-exec-read").fails(501, "NotImplemented"),
 			put("/{b}/k", "x").with("x-amz-acl: public-ready").fails(400, "InvalidArgument"),
 		}},
+		{"keys of the customer", []step{
+			put("/{b}/k", "x"), get("/{b}/k").with("x-amz-server-side-encryption-customer-algorithm: AES256").fails(501, "NotImplemented"), head("/{b}/k").with("x-amz-server-side-encryption-customer-key: abc").fails(501, ""),
+			get("/{b}/k?attributes").with("x-amz-object-attributes: ETag", "x-amz-server-side-encryption-customer-algorithm: AES256").fails(501, "NotImplemented"),
+			put("/{b}/j", "").with("x-amz-copy-source: {b}/k", "x-amz-copy-source-server-side-encryption-customer-algorithm: AES256").fails(501, "NotImplemented"),
+		}},
 		{"callers", []step{
 			put("/{b}/k", "x"), get("/{b}/k").by(alt).fails(403, "AccessDenied"), get("/{b}/k").by(nobody).fails(403, "AccessDenied"), put("/{b}/k", "y").by(alt).fails(403, "AccessDenied"),
 			do("DELETE", "/{b}/k").by(alt).fails(403, "AccessDenied"), head("/{b}/k").by(alt).fails(403, ""), get("/{b}/none").by(alt).fails(403, "AccessDenied"), get("/{b}/none").by(nobody).fails(403, "AccessDenied"),
