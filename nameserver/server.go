@@ -2,6 +2,7 @@ package nameserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"ostor/fsbackend/store"
 	"ostor/internal/cluster"
 	"ostor/internal/fault"
+	"ostor/internal/logkey"
 	"ostor/internal/patient"
 )
 
@@ -144,7 +146,9 @@ func (s *Server) load() error {
 			s.guards.set(l, g.deadline)
 			return nil
 		})
-		if err != nil {
+		if errors.Is(err, fault.Corrupt) { // they still hold, and are ended by name, but do not expire: what they stand for is found by the object servers' search for orphans
+			s.log.Error("guards that cannot be read will not expire", logkey.Error, err)
+		} else if err != nil {
 			return err
 		}
 		return scan(snap, []byte{tagSeal}, func(k, _ []byte) error {

@@ -67,6 +67,9 @@ func (c *checker) add(err error) {
 }
 
 func (c *checker) run(ctx context.Context) error {
+	for _, err := range c.s.pools.Damaged() {
+		c.add(err)
+	}
 	if err := c.objects(ctx); err != nil {
 		return err
 	}

@@ -155,11 +155,14 @@ func (r *rebuild) damaged(err error) {
 func (r *rebuild) scan(ctx context.Context) error {
 	for _, id := range r.s.pools.Files() {
 		r.report.Files++
+		if err := r.s.pools.HeadOf(id); err != nil {
+			r.damaged(err)
+		}
 		name := id.Name(r.opts.Dir)
 		if err := r.syncFile(name); err != nil {
 			return err
 		}
-		_, err := pools.Inspect(ctx, r.opts.FS, name, false, func(in pools.Inspected) error {
+		err := r.s.pools.Headers(ctx, id, func(in pools.Inspected) error {
 			r.report.Headers++
 			if in.Err != nil {
 				r.damaged(in.Err)

@@ -17,7 +17,8 @@ type file struct {
 	name     string
 	geo      Geometry
 	writable bool  // in the home generation and whole
-	damage   error // not nil: its system block cannot be read, so none of its blocks can
+	damage   error // not nil: it is missing or another's, and none of its blocks can be read
+	head     error // not nil: its system block is damaged; it is never written
 
 	mu      sync.Mutex
 	h       fsbackend.File // nil until first used

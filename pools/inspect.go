@@ -33,6 +33,28 @@ func Inspect(ctx context.Context, fs fsbackend.FS, name string, payloads bool, f
 	if err != nil {
 		return sys, err
 	}
+	return sys, inspect(ctx, h, size, sys, payloads, fn)
+}
+
+// Headers is Inspect, without payloads, of a file that is open: also of one whose system block is damaged.
+func (p *Pools) Headers(ctx context.Context, id FileID, fn func(Inspected) error) error {
+	f, err := p.file(id)
+	if err != nil {
+		return err
+	}
+	h, err := f.handle(p.opts.FS)
+	if err != nil {
+		return err
+	}
+	size, err := h.Size()
+	if err != nil {
+		return err
+	}
+	return inspect(ctx, h, size, System{Service: p.opts.Service, File: id, Geometry: f.geo}, false, fn)
+}
+
+// inspect reads the blocks of a file.
+func inspect(ctx context.Context, h fsbackend.File, size int64, sys System, payloads bool, fn func(Inspected) error) error {
 	table := make([]byte, sys.Geometry.BlocksPerRegion*headerBytes)
 	for region := uint32(0); region < sys.Geometry.Regions; region++ {
 		off := sys.Geometry.regionOffset(sys.File.Pool, region)
@@ -41,11 +63,11 @@ func Inspect(ctx context.Context, fs fsbackend.FS, name string, payloads bool, f
 		}
 		clear(table)
 		if _, err := readFull(h, table, off); err != nil {
-			return sys, err
+			return err
 		}
 		for i := range sys.Geometry.BlocksPerRegion {
 			if err := ctx.Err(); err != nil {
-				return sys, err
+				return err
 			}
 			a := Addr{sys.File, region*sys.Geometry.BlocksPerRegion + i}
 			in, ok := inspectBlock(h, sys, a, table[i*headerBytes:][:headerBytes], payloads)
@@ -53,11 +75,11 @@ func Inspect(ctx context.Context, fs fsbackend.FS, name string, payloads bool, f
 				continue
 			}
 			if err := fn(in); err != nil {
-				return sys, err
+				return err
 			}
 		}
 	}
-	return sys, nil
+	return nil
 }
 
 func inspectBlock(h fsbackend.File, sys System, a Addr, b []byte, payload bool) (in Inspected, ok bool) {

@@ -70,8 +70,8 @@ type pool struct {
 	next  uint32  // number of the next new file
 }
 
-// Open finds the pool files of all generations and marks as busy what records says: the region records of the tree, each once. A file that is damaged or missing
-// costs only the objects in it: reads of them return fault.Corrupt.
+// Open finds the pool files of all generations and marks as busy what records says: the region records of the tree, each once. A file that is missing or another's
+// costs only the objects in it: reads of them return fault.Corrupt. One whose system block is damaged is read, not written.
 func Open(ctx context.Context, opts Options, records iter.Seq2[RegionID, RegionRecord]) (*Pools, error) {
 	p := &Pools{opts: opts, log: cmp.Or(opts.Logger, slog.Default()).With("component", "pools")}
 	p.stage.New = func() any { b := fsbackend.AlignedBuffer(stageBytes); return &b }
@@ -186,6 +186,11 @@ func (p *Pools) openFile(ctx context.Context, id FileID) (*file, error) {
 	case err != nil && !errors.Is(err, fault.Corrupt) && !errors.Is(err, fault.NotSupported):
 		return nil, err // the mount's trouble, not the file's
 	}
+	if errors.Is(err, fault.Corrupt) && sys.File == (FileID{}) { // Bytes and headers have checksums of their own: they can still be read where they would lie in a new file.
+		f := newFile(id, name, p.opts.Geometry(id.Pool))
+		f.head = err
+		return f, nil
+	}
 	if err != nil {
 		return p.damaged(id, err), nil
 	}
@@ -225,7 +230,10 @@ func (p *Pools) damaged(id FileID, err error) *file {
 }
 
 func (p *Pools) markRegion(f *file, id RegionID, r RegionRecord) {
-	if f.damage != nil && f.busyBlocks() == 0 { // once a file
+	if f.head != nil && f.busyBlocks() == 0 { // once a file
+		p.log.Error("system block of a pool file is damaged: it is read as if it were laid out like a new one", logkey.File, f.name, logkey.Error, f.head.Error())
+	}
+	if f.damage != nil && f.busyBlocks() == 0 {
 		p.log.Error("pool file is damaged: objects in it cannot be read", logkey.File, f.name, logkey.Error, f.damage.Error())
 	}
 	for i := range f.geo.BlocksPerRegion {
@@ -233,6 +241,26 @@ func (p *Pools) markRegion(f *file, id RegionID, r RegionRecord) {
 			f.mark(id.Region*f.geo.BlocksPerRegion + i)
 		}
 	}
+}
+
+// HeadOf returns what is wrong with the system block of a file, nil when it is whole.
+func (p *Pools) HeadOf(id FileID) error {
+	f, err := p.file(id)
+	if err != nil {
+		return err
+	}
+	return cmp.Or(f.damage, f.head)
+}
+
+// Damaged returns what is wrong with files as a whole that have blocks in use.
+func (p *Pools) Damaged() (errs []error) {
+	for _, id := range p.Files() {
+		f := (*p.files.Load())[id]
+		if err := cmp.Or(f.damage, f.head); err != nil && f.busyBlocks() > 0 {
+			errs = append(errs, err)
+		}
+	}
+	return errs
 }
 
 // Close closes all files. Nothing may be in progress.

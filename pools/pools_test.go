@@ -423,6 +423,40 @@ func TestInspect(t *testing.T) {
 	}
 }
 
+// TestDamagedSystemBlock: 4 KiB at the beginning of a file do not cost the gigabyte behind them.
+func TestDamagedSystemBlock(t *testing.T) {
+	t.Parallel()
+	fs := newFS(t, 3, 4)
+	p := open(t, fs, 3)
+	it := payload(reserve(t, p, 0), 500, 1)
+	if err := p.Sweep(t.Context(), []Payload{it}); err != nil {
+		t.Fatal(err)
+	}
+	f, err := fs.Open(it.Addr.Name(testDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte{0xff}, 100); err != nil {
+		t.Fatal(err)
+	}
+	for _, home := range []uint64{3, 4} {
+		q := open(t, fs, home, it.Addr)
+		wantRead(t, q, it)
+		c, ok := errors.AsType[*fault.Corruption](errors.Join(q.Damaged()...))
+		if !ok || c.File != it.Addr.Name(testDir) || c.What != "system block" {
+			t.Errorf("damage: %v", q.Damaged())
+		}
+		if a := reserve(t, q, 0); a.FileID == it.Addr.FileID {
+			t.Errorf("block %v of the damaged file is given out", a)
+		}
+		n := 0
+		if err := q.Headers(t.Context(), it.Addr.FileID, func(in Inspected) error { n++; return in.Err }); err != nil || n != 1 {
+			t.Errorf("%d headers, %v", n, err)
+		}
+	}
+}
+
 func BenchmarkSweep(b *testing.B) {
 	fs := memfs.New()
 	if err := fs.MkdirAll(fsbackend.GenerationDir(testDir, 3)); err != nil {

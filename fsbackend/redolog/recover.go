@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	"ostor/fsbackend"
 	"ostor/internal/checksum"
@@ -134,17 +135,19 @@ func CheckUnused(fsys fsbackend.FS, segs []Segment, home uint64, last LSN) error
 			newest = s.Header.Sequence
 			continue
 		}
-		b, err := readAll(fsys, s.Name(), s.SizeBytes)
+		b, free, err := readAll(fsys, s.Name(), s.SizeBytes)
 		if err != nil {
 			return err
 		}
-		if len(b) <= HeaderBytes {
-			continue
+		if len(b) > HeaderBytes {
+			h := SegmentHeader{Home: home, Number: s.Number, Sequence: newest + 1}
+			if off, r, found := findDurable(b, HeaderBytes, h.seed(), last+1); found {
+				err = &fault.Corruption{File: s.Name(), What: "segment header", Want: "a valid header",
+					Got: fmt.Sprintf("none, but a record of LSN %d at %d", r.LSN, off)}
+			}
 		}
-		h := SegmentHeader{Home: home, Number: s.Number, Sequence: newest + 1}
-		if off, r, found := findDurable(b, HeaderBytes, h.seed(), last+1); found {
-			return &fault.Corruption{File: s.Name(), What: "segment header", Want: "a valid header",
-				Got: fmt.Sprintf("none, but a record of LSN %d at %d", r.LSN, off)}
+		if free(); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -163,31 +166,42 @@ func findDurable(b []byte, from int, seed uint32, expect LSN) (off int, r Record
 	return 0, Record{}, false
 }
 
-func readAll(fsys fsbackend.FS, name string, size int64) ([]byte, error) {
+// buffers hold segments while they are read: one after the other in a recovery.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// readAll reads a file. free gives the bytes back.
+func readAll(fsys fsbackend.FS, name string, size int64) (_ []byte, free func(), err error) {
 	if size > 1<<40 {
-		return nil, fault.New(fault.Corrupt, "redolog: %s has %d bytes", name, size)
+		return nil, nil, fault.New(fault.Corrupt, "redolog: %s has %d bytes", name, size)
 	}
 	f, err := fsys.OpenRead(name)
 	if err != nil {
-		return nil, fault.Wrap(fault.Unavailable, err, "redolog: open %s", name)
+		return nil, nil, fault.Wrap(fault.Unavailable, err, "redolog: open %s", name)
 	}
 	defer f.Close()
-	b := make([]byte, size)
+	buf := buffers.Get().(*[]byte)
+	free = func() { buffers.Put(buf) }
+	if int64(cap(*buf)) < size {
+		*buf = make([]byte, size)
+	}
+	b := (*buf)[:size]
 	n, err := f.ReadAt(b, 0)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, fault.Wrap(fault.Unavailable, err, "redolog: read %s", name)
+		free()
+		return nil, nil, fault.Wrap(fault.Unavailable, err, "redolog: read %s", name)
 	}
-	return b[:n], nil
+	return b[:n], free, nil
 }
 
 // Read reads the valid records of a segment in order, sets s.End, s.Last and s.CRC, and calls fn, which may be nil, for each. limit is the number of bytes to look at, 0 = all: what lies
 // behind was not there when the segment was sealed. Payloads are valid during the call. When the records end although a later one says that more, above needed, was
 // durable, it returns fault.Corrupt: records up to needed may be gone, because the segment was about to be reused.
 func (s *Segment) Read(fsys fsbackend.FS, limit int64, needed LSN, fn func(*Record) error) error {
-	b, err := readAll(fsys, s.Name(), s.SizeBytes)
+	b, free, err := readAll(fsys, s.Name(), s.SizeBytes)
 	if err != nil {
 		return err
 	}
+	defer free()
 	if limit > 0 {
 		b = b[:min(limit, int64(len(b)))]
 	}
@@ -224,13 +238,14 @@ func (s *Segment) Read(fsys fsbackend.FS, limit int64, needed LSN, fn func(*Reco
 
 // ReadSealed reads a segment whose End, Last and CRC are known, and returns fault.Corrupt unless the bytes are still the same.
 func (s *Segment) ReadSealed(fsys fsbackend.FS, fn func(*Record) error) error {
-	b, err := readAll(fsys, s.Name(), s.End)
+	b, free, err := readAll(fsys, s.Name(), s.End)
 	if err != nil {
 		return err
 	}
-	if got := checksum.CRC32C(b); int64(len(b)) != s.End || got != s.CRC {
+	n, got := int64(len(b)), checksum.CRC32C(b)
+	if free(); n != s.End || got != s.CRC {
 		return &fault.Corruption{File: s.Name(), What: "sealed segment", Want: fmt.Sprintf("%d bytes with checksum %08x", s.End, s.CRC),
-			Got: fmt.Sprintf("%d bytes with checksum %08x", len(b), got)}
+			Got: fmt.Sprintf("%d bytes with checksum %08x", n, got)}
 	}
 	was := *s
 	if err := s.Read(fsys, s.End, 0, fn); err != nil {

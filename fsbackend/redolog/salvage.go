@@ -45,31 +45,39 @@ func Salvage(fsys fsbackend.FS, dir string, home uint64, fn func(*Record) error)
 	}
 	newest += uint64(len(segs))
 	for i := range segs {
-		s := &segs[i]
-		b, err := readAll(fsys, s.Name(), s.SizeBytes)
-		if err != nil {
+		n, err := segs[i].salvage(fsys, home, newest, used, fn)
+		if lost += n; err != nil {
+			return lost, err
+		}
+	}
+	return lost, nil
+}
+
+// salvage is Salvage of one segment.
+func (s *Segment) salvage(fsys fsbackend.FS, home, newest uint64, used map[uint64]bool, fn func(*Record) error) (lost int, err error) {
+	b, free, err := readAll(fsys, s.Name(), s.SizeBytes)
+	if err != nil {
+		return 1, nil //nolint:nilerr // counted: others may be readable
+	}
+	defer free()
+	if !s.Valid && (len(b) <= HeaderBytes || !s.guess(b, home, newest, used)) {
+		if len(bytes.TrimLeft(b, "\x00")) > 0 {
 			lost++
+		}
+		return lost, nil
+	}
+	seed := s.Header.seed()
+	for off := HeaderBytes; off+recordHeaderSize <= len(b); {
+		r, size, ok := decodeRecord(b[off:], seed)
+		if !ok {
+			off += recordAlign
 			continue
 		}
-		if !s.Valid && (len(b) <= HeaderBytes || !s.guess(b, home, newest, used)) {
-			if len(bytes.TrimLeft(b, "\x00")) > 0 {
-				lost++
-			}
-			continue
+		if err := fn(&r); err != nil {
+			return lost, err
 		}
-		seed := s.Header.seed()
-		for off := HeaderBytes; off+recordHeaderSize <= len(b); {
-			r, size, ok := decodeRecord(b[off:], seed)
-			if !ok {
-				off += recordAlign
-				continue
-			}
-			if err := fn(&r); err != nil {
-				return lost, err
-			}
-			off += max(size, recordAlign)
-			off = (off + recordAlign - 1) &^ (recordAlign - 1)
-		}
+		off += max(size, recordAlign)
+		off = (off + recordAlign - 1) &^ (recordAlign - 1)
 	}
 	return lost, nil
 }

@@ -141,6 +141,11 @@ func (l *Log) FitsLocked(n, keep int) bool {
 // must be held.
 func (l *Log) RoomLocked() (changed <-chan struct{}, err error) { return l.room, l.noSpace }
 
+// GrowsLocked says whether a new segment is being made, so that RoomLocked's channel will be closed. Mu must be held.
+func (l *Log) GrowsLocked() bool {
+	return l.err == nil && l.noSpace == nil && len(l.free) < readySegments && l.files < l.opts.MaxSegments
+}
+
 func (l *Log) signalRoomLocked() {
 	close(l.room)
 	l.room = make(chan struct{})

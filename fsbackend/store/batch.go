@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"ostor/internal/fault"
 )
@@ -52,15 +53,19 @@ func appendBatch(b []byte, ops []entry) []byte {
 }
 
 // decodeBatch reads what appendBatch wrote. The operations point into b. It returns fault.Corrupt for anything else.
-func decodeBatch(b []byte) ([]entry, error) {
+func decodeBatch(b []byte) ([]entry, error) { return appendOps(nil, b) }
+
+// appendOps is decodeBatch that appends to ops, which it returns as it was with an error.
+func appendOps(ops []entry, b []byte) ([]entry, error) {
+	was := ops
 	bad := func(what string) error { return fault.New(fault.Corrupt, "batch: %s", what) }
 	if len(b) == 0 || b[0] != batchVersion {
-		return nil, bad("unknown version")
+		return was, bad("unknown version")
 	}
 	b = b[1:]
 	count, n := binary.Uvarint(b)
 	if n <= 0 || count > uint64(len(b)) {
-		return nil, bad("impossible count")
+		return was, bad("impossible count")
 	}
 	b = b[n:]
 	field := func(limit int) ([]byte, bool) {
@@ -72,26 +77,26 @@ func decodeBatch(b []byte) ([]entry, error) {
 		b = b[n+int(l):]
 		return f, true
 	}
-	ops := make([]entry, count)
-	for i := range ops {
+	ops = slices.Grow(ops, int(count))
+	for range count {
 		if len(b) == 0 || b[0] != opPut && b[0] != opDelete {
-			return nil, bad("unknown operation")
+			return was, bad("unknown operation")
 		}
-		e := &ops[i]
-		e.deleted = b[0] == opDelete
+		e := entry{deleted: b[0] == opDelete}
 		b = b[1:]
 		var ok bool
 		if e.key, ok = field(MaxKeyBytes); !ok || len(e.key) == 0 {
-			return nil, bad("impossible key length")
+			return was, bad("impossible key length")
 		}
 		if !e.deleted {
 			if e.value, ok = field(MaxVolatileBytes); !ok {
-				return nil, bad("impossible value length")
+				return was, bad("impossible value length")
 			}
 		}
+		ops = append(ops, e)
 	}
 	if len(b) != 0 {
-		return nil, bad("bytes behind the last operation")
+		return was, bad("bytes behind the last operation")
 	}
 	return ops, nil
 }

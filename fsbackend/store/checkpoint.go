@@ -17,7 +17,8 @@ import (
 //  1. Only a frozen memtable whose records are all durable is swept or written to the tree.
 //  2. A log record is given up only when the root that contains it is durable and the owner was checked after that.
 //  3. At most one memtable is frozen. While the active one is full too, writers wait.
-//  4. A checkpoint that meets a full file system changes nothing that counts, and is tried again.
+//  4. A checkpoint that meets a full file system, or a damaged page of the tree, changes nothing that counts, and is tried again. What was logged stays in the log and in memory,
+//     reads go on, and so do writes until both are full.
 
 // checkpointer is the state of the checkpoint goroutine.
 type checkpointer struct {
@@ -27,7 +28,7 @@ type checkpointer struct {
 	wg     sync.WaitGroup
 
 	// Guarded by Store.mu.
-	noSpace error     // what the last try met: fault.NoSpace; nil = nothing
+	stuck   error     // what the last try met: fault.NoSpace or fault.Corrupt; nil = nothing
 	reserve bool      // the reserve is there (reserve.go)
 	done    uint64    // epoch of the last memtable that reached the tree
 	started time.Time // of the frozen memtable's first try; zero = none runs
@@ -35,6 +36,20 @@ type checkpointer struct {
 
 // retryDelay is how long a checkpoint waits after it met a full file system.
 const retryDelay = 200 * time.Millisecond
+
+// damagedDelay is how long it waits after it met damage, which seldom passes.
+const damagedDelay = 30 * time.Second
+
+// stuckKind returns the kind of an error with which a checkpoint is tried again, Other for one that fails the store.
+func stuckKind(err error) fault.Kind {
+	switch {
+	case errors.Is(err, fault.NoSpace):
+		return fault.NoSpace
+	case errors.Is(err, fault.Corrupt):
+		return fault.Corrupt
+	}
+	return fault.Other
+}
 
 // freezeLocked hands the active memtable to the checkpointer. writer and mu are held, nothing is frozen, and the active one is not empty.
 func (s *Store) freezeLocked() {
@@ -66,7 +81,7 @@ func (s *Store) logBytesLocked() int64 {
 // gate makes writers wait, before they queue up for the writer lock, while both memtables are full.
 func (s *Store) gate(ctx context.Context) error {
 	s.mu.Lock()
-	for s.frozen != nil && s.active.bytes >= s.opts.MemtableBytes && s.ckpt.noSpace == nil && s.Err() == nil {
+	for s.frozen != nil && s.active.bytes >= s.opts.MemtableBytes && s.ckpt.stuck == nil && s.Err() == nil {
 		s.counters.stalls.Add(1)
 		changed := s.changed
 		s.mu.Unlock()
@@ -88,7 +103,7 @@ func (s *Store) roomLocked(n int, givesBack bool) bool {
 	if givesBack {
 		keep, limit = 0, 2*s.opts.MemtableBytes
 	}
-	if s.ckpt.noSpace != nil && s.active.bytes >= limit || !s.ckpt.reserve && !givesBack {
+	if s.ckpt.stuck != nil && s.active.bytes >= limit || !s.ckpt.reserve && !givesBack {
 		return false
 	}
 	return s.redo.FitsLocked(n, keep)
@@ -103,8 +118,8 @@ func (s *Store) waitRoomLocked(ctx context.Context, givesBack bool) error {
 		s.freezeLocked() // what it came from is what can be recycled
 	}
 	room, full := s.redo.RoomLocked()
-	if err := s.ckpt.noSpace; err != nil {
-		return fault.Wrap(fault.NoSpace, err, "store: the log is full and cannot be emptied")
+	if err := s.ckpt.stuck; err != nil && (stuckKind(err) != fault.Corrupt || s.active.bytes >= s.opts.MemtableBytes || !s.redo.GrowsLocked()) {
+		return fault.Wrap(stuckKind(err), err, "store: the log is full and cannot be emptied")
 	}
 	if !s.ckpt.reserve && !givesBack {
 		return fault.New(fault.NoSpace, "store: the file system is full: only what gives space back is accepted")
@@ -147,9 +162,9 @@ func (s *Store) checkpointLoop() {
 		err := s.checkpointOrReserve(s.ckpt.stop)
 		s.mu.Lock()
 		again := !s.ckpt.reserve
-		s.ckpt.noSpace = nil
-		if errors.Is(err, fault.NoSpace) {
-			s.ckpt.noSpace = err
+		s.ckpt.stuck = nil
+		if stuckKind(err) != fault.Other {
+			s.ckpt.stuck = err
 		}
 		s.signalLocked()
 		s.mu.Unlock()
@@ -162,6 +177,9 @@ func (s *Store) checkpointLoop() {
 		case errors.Is(err, fault.NoSpace):
 			s.log.Warn("checkpoint met a full file system; it will be tried again", logkey.Error, err)
 			timer.Reset(retryDelay)
+		case stuckKind(err) == fault.Corrupt:
+			s.log.Error("checkpoint met a damaged page; it will be tried again, and until it succeeds the log grows", logkey.Error, err)
+			timer.Reset(damagedDelay)
 		default:
 			s.fail(err)
 			return
@@ -266,7 +284,7 @@ func (m *memtable) treeChanges() iter.Seq[btree.Change] {
 	}
 }
 
-// Checkpoint brings everything that was updated before the call to the tree. It returns fault.NoSpace when a full file system prevents that; it
+// Checkpoint brings everything that was updated before the call to the tree. It returns fault.NoSpace when a full file system prevents that, fault.Corrupt when a damaged page does; it
 // will be tried again by itself.
 func (s *Store) Checkpoint(ctx context.Context) error {
 	target, err := s.freeze(ctx)
@@ -310,15 +328,15 @@ func (s *Store) freeze(ctx context.Context) (epoch uint64, err error) {
 func (s *Store) waitCheckpoint(ctx context.Context, epoch uint64) error {
 	for {
 		s.mu.Lock()
-		done, noSpace, changed := s.ckpt.done >= epoch, s.ckpt.noSpace, s.changed
+		done, stuck, changed := s.ckpt.done >= epoch, s.ckpt.stuck, s.changed
 		s.mu.Unlock()
 		switch {
 		case done:
 			return nil
 		case s.Err() != nil:
 			return s.Err()
-		case noSpace != nil:
-			return noSpace
+		case stuck != nil:
+			return stuck
 		}
 		select {
 		case <-changed:

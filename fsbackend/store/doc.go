@@ -8,7 +8,8 @@
 //  2. Readers see a durable state ([Store.View], [Store.Snapshot]). A function that runs inside Update sees the newest state, so its
 //     verdict, good or bad, is handed on only when what it saw is durable.
 //  3. After a failed write or sync, or when ownership is lost, the store answers nothing more: every call returns fault.Unavailable or fault.Stale.
-//     Nothing is retried. A full file system is no failure: writes get fault.NoSpace until there is room, reads go on.
+//     Nothing is retried. A full file system is no failure: writes get fault.NoSpace until there is room, reads go on. Nor is a
+//     damaged page of the tree: it costs the keys in it, and when a checkpoint has to change it, writes get fault.Corrupt once the log is full.
 //  4. Memory is bounded by two memtables, the tree's cache and the log's queue; recovery time by Options.LogBytes.
 //
 // # Layers

@@ -46,6 +46,15 @@ func (m *memtable) set(e *entry) {
 	}
 }
 
+// setNear is set for keys that mostly come in order: near remembers where the last one was.
+func (m *memtable) setNear(e *entry, near *btree.PathHint) {
+	old, replaced := m.tree.SetHint(e, near)
+	m.bytes += e.bytes()
+	if replaced {
+		m.bytes -= old.bytes()
+	}
+}
+
 // probes are entries to search with: the tree compares pointers to entries.
 var probes = sync.Pool{New: func() any { return new(entry) }}
 

@@ -326,11 +326,16 @@ func (s *Store) readHome(ctx context.Context, m *Manifest, limits map[uint64]int
 		return err
 	}
 	r.last, r.manifest.Sealed = r.root.LSN, nil
-	apply := func(rec *redolog.Record) error {
-		if r.mem == nil || rec.LSN <= r.root.LSN {
-			return nil
+	apply := func(*redolog.Record) error { return nil }
+	if r.mem != nil {
+		in := newReplayer(s, r.mem)
+		defer in.wait()
+		apply = func(rec *redolog.Record) error {
+			if rec.LSN <= r.root.LSN {
+				return nil
+			}
+			return in.add(rec)
 		}
-		return s.replay(r.mem, rec)
 	}
 	for _, seg := range m.Sealed {
 		if seg.Last <= r.root.LSN {
@@ -397,19 +402,5 @@ func logLost(fsys fsbackend.FS, dir string) error {
 			return &fault.Corruption{File: path.Join(dir, redolog.SegmentName(1)), What: "log segment", Want: "a log, since there is " + name, Got: "none"}
 		}
 	}
-	return nil
-}
-
-// replay applies a record. Its bytes are copied.
-func (s *Store) replay(m *memtable, rec *redolog.Record) error {
-	ops, err := decodeBatch(slices.Clone(rec.Payload))
-	if err != nil {
-		return fault.Wrap(fault.Corrupt, err, "record of LSN %d", rec.LSN)
-	}
-	for i := range ops {
-		ops[i].volatile = s.volatile(ops[i].key)
-		m.set(&ops[i])
-	}
-	m.last = rec.LSN
 	return nil
 }

@@ -1,11 +1,13 @@
 package store
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
 
 	"ostor/fsbackend/btree"
 	"ostor/fsbackend/redolog"
+	"ostor/internal/fault"
 )
 
 type counters struct {
@@ -25,6 +27,7 @@ type Stats struct {
 	FrozenBytes     int64         // of the one that is being written to the tree; 0 = none
 	FrozenFor       time.Duration // since it was frozen: a checkpoint that is stuck shows here; 0 = none
 	NoSpace         bool          // the last checkpoint met a full file system, and is tried again
+	Damaged         bool          // the last checkpoint met a damaged page, and is tried again
 	Reserve         bool          // the reserve for checkpoints is there; if not, only what gives space back is accepted
 	LogBytes        int64         // that a recovery would read
 	RootLSN         uint64        // up to which the tree holds everything
@@ -40,7 +43,8 @@ func (s *Store) Stats() Stats {
 		RootLSN: s.tree.Root().LSN, Failed: s.Err() != nil, Log: s.redo.Stats(), Tree: s.tree.Stats()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st.MemtableBytes, st.MemtableEntries, st.NoSpace, st.Reserve, st.LogBytes = s.active.bytes, s.active.tree.Len(), s.ckpt.noSpace != nil, s.ckpt.reserve, s.logBytesLocked()
+	st.Damaged = errors.Is(s.ckpt.stuck, fault.Corrupt)
+	st.MemtableBytes, st.MemtableEntries, st.NoSpace, st.Reserve, st.LogBytes = s.active.bytes, s.active.tree.Len(), errors.Is(s.ckpt.stuck, fault.NoSpace), s.ckpt.reserve, s.logBytesLocked()
 	if s.frozen != nil {
 		st.FrozenBytes, st.FrozenFor = s.frozen.bytes, time.Since(s.ckpt.started)
 	}

@@ -335,6 +335,10 @@ func (r *run) links(ctx context.Context) error {
 			}
 			return nil
 		})
+		if errors.Is(err, fault.Corrupt) { // what comes before the damage was checked, and what other name servers have
+			r.problem(id, false, fmt.Errorf("names cannot be listed beyond this: %w", err))
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("service %s: %w", id, err)
 		}

@@ -72,7 +72,10 @@ func (st *site) no(err error) {
 	}
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t *testing.T) *site { return newSiteOf(t, 20, false) }
+
+// newSiteOf makes a site with n names, stopped or killed.
+func newSiteOf(t *testing.T, n int, killed bool) *site {
 	st := &site{T: t, fs: memfs.New(), last: map[cluster.ServiceID]uint64{}, released: map[cluster.ServiceID]uint64{}}
 	for _, d := range []string{"control", "volumes", "services"} {
 		st.no(st.fs.MkdirAll(d))
@@ -98,10 +101,16 @@ func newSite(t *testing.T) *site {
 		}
 		return l
 	}
-	for i := range 20 {
+	for i := range n {
 		st.links = append(st.links, put(fmt.Sprintf("k%d", i), r.names[st.volume.Names[i%2]].Server))
 	}
 	st.orphan = put("orphan", nil)
+	if killed {
+		running := r
+		t.Cleanup(func() { _ = running.close(ctx) })
+		st.fs = st.fs.CrashClone(memfs.Everything)
+		return st
+	}
 	st.no(r.close(ctx))
 	return st
 }
