@@ -56,6 +56,7 @@ sim: ## ownership under faults in simulated time, for SIM_TIME (60s); SEED=n rep
 
 e2e: build ## real S3 clients against real processes, on a FUSE mount and on ostor serve (needs contrib/install-e2e-deps.sh)
 	@OSTOR_E2E=1 OSTOR_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -v -timeout 20m ./integration/e2e/...
+	@OSTOR_CRASH=long OSTOR_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -v -timeout 20m -run 'TestAgents|TestFrozen|TestThreeCopies' ./integration/fuse/...
 
 bench: build ## the table of docs/benchmarks.md: rates, CPU, fdatasyncs, preads (BENCHTIME=2s)
 	@$(GO) run ./integration/bench -bin $(BIN)/ostor -time $(BENCHTIME)
