@@ -36,15 +36,20 @@ func (g *Gateway) storeBytes(ctx context.Context, to content, b []byte) (cluster
 	if len(b) == 0 {
 		return cluster.Link{}, nil
 	}
-	var err error
+	return g.elsewhere(ctx, func() bool { return true }, func() (cluster.Link, error) {
+		return g.storeStream(ctx, to, int64(len(b)), bytes.NewReader(b))
+	})
+}
+
+// elsewhere calls store again, which then chooses another object server, when one is away, for as long as the body can be sent again.
+func (g *Gateway) elsewhere(ctx context.Context, again func() bool, store func() (cluster.Link, error)) (link cluster.Link, err error) {
 	for range placeTries {
-		var link cluster.Link
-		link, err = g.storeStream(ctx, to, int64(len(b)), bytes.NewReader(b))
-		if err == nil || !errors.Is(err, fault.Unavailable) || ctx.Err() != nil {
-			return link, err
+		link, err = store()
+		if err == nil || !errors.Is(err, fault.Unavailable) || ctx.Err() != nil || !again() {
+			break
 		}
 	}
-	return cluster.Link{}, err
+	return link, err
 }
 
 // storeStream makes size bytes of body durable under a guard and returns the link; size >= 1. The guard and the bytes travel at the same time. When it returns an

@@ -85,10 +85,13 @@ func (g *Gateway) contentOf(c *call, part int32) (content, error) {
 func (g *Gateway) modified() time.Time { return g.clock().UTC().Truncate(time.Millisecond) }
 
 // storeBody makes a body durable and returns its link. A small one is read and verified as a whole first, so a bad one never reaches a server; it is kept for the
-// request's second attempt. A large one streams, and its own io.EOF, which comes only when it is verified, makes the object.
+// request's second attempt. A large one streams, and its own io.EOF, which comes only when it is verified, makes the object; it can go to another server as long as nothing was read of it.
 func (g *Gateway) storeBody(ctx context.Context, c *call, to content, body *s3.Body) (cluster.Link, error) {
 	if body.Size() > smallBodyBytes {
-		return g.storeStream(ctx, to, body.Size(), body)
+		before := c.body.n
+		return g.elsewhere(ctx, func() bool { return c.body.n == before }, func() (cluster.Link, error) {
+			return g.storeStream(ctx, to, body.Size(), body)
+		})
 	}
 	if c.release == nil {
 		buf, release := smallBuffer(body.Size())

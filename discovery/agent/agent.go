@@ -37,6 +37,7 @@ type Stats struct {
 	Heartbeats        int64 // published
 	HeartbeatFailures int64 // could not be published
 	LookFailures      int64 // of looks at hosts and services
+	LateNames         int64 // heartbeats that an agent says are durable and the mount does not show: the mount is not safe
 	Suspicions        int64 // of hosts
 	Starts            int64 // of processes
 	Restarts          int64 // after one had ended

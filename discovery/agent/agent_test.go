@@ -34,7 +34,7 @@ func TestShareOut(t *testing.T) {
 			}
 		}
 		for id, h := range s.hosts {
-			if st := h.agent.Stats(); st.Suspicions != 0 || st.Takeovers != 0 || st.Restarts != 0 || st.Hosts != 3 || st.Services != 2 {
+			if st := h.agent.Stats(); st.Suspicions != 0 || st.Takeovers != 0 || st.Restarts != 0 || st.LateNames != 0 || st.Hosts != 3 || st.Services != 2 {
 				t.Errorf("host %s: %+v", id, st)
 			}
 		}
@@ -90,8 +90,8 @@ func TestLateHeartbeats(t *testing.T) {
 		}
 		time.Sleep(40 * unit)
 		for id, h := range s.hosts {
-			if st := h.agent.Stats(); st.Suspicions != 0 || st.Takeovers != 0 {
-				t.Errorf("host %s: %+v", id, st)
+			if st := h.agent.Stats(); st.Suspicions != 0 || st.Takeovers != 0 || st.LateNames == 0 {
+				t.Errorf("host %s: %+v, want no suspicion, but a complaint about the mount", id, st)
 			}
 		}
 		// Without the answers it would have been noticed.

@@ -4,7 +4,8 @@
 //
 // It publishes a heartbeat every 2N ([discovery.Heartbeat]: a new name on the mount, and the report of what runs here), and looks every N/2 at the heartbeats of the others and at the
 // newest claim of every service. N is the unit of the lease's profile. A host is suspected when nothing newer was heard of it for 4N: neither a new heartbeat on the mount nor, when those
-// are late, one in the answer to a ping. (An agent answers a ping with its last durable heartbeat, so an agent that has lost the mount is suspected although it answers.) A host whose
+// are late, one in the answer to a ping. (An agent answers a ping with its last durable heartbeat, so an agent that has lost the mount is suspected although it answers. The mount must show that heartbeat by then: agents ask each
+// host once at least, and complain of a mount that shows new names late, because ownership rests on them.) A host whose
 // last heartbeat says that it is leaving is gone at once.
 //
 // A service is free when it was never claimed, when it was released, when the host of its newest claim is suspected, or when that host lives but has not listed it for 4N. Who takes a

@@ -47,6 +47,7 @@ type sight struct {
 	beat  discovery.Heartbeat // the newest
 	heard time.Duration       // when it was learned of
 	live  bool                // at the last decision
+	asked bool                // it has answered a ping
 }
 
 // vacancy is a service that nobody seems to have.
@@ -82,10 +83,13 @@ func (j *judge) known(h cluster.HostID) uint64 {
 	return 0
 }
 
-// late returns the hosts whose next heartbeat should have come: worth a ping.
-func (j *judge) late(now time.Duration) (list []discovery.Heartbeat) {
+// worthPing returns the hosts whose next heartbeat should have come, and those that were never asked.
+func (j *judge) worthPing(now time.Duration) (list []discovery.Heartbeat) {
 	for id, s := range j.hosts {
-		if silence := now - s.heard; id != j.self && !s.beat.Leaving && len(s.beat.Addresses) > 0 && silence > j.units(2)+j.unit/2 && silence < j.units(2*suspectAfter) {
+		if id == j.self || s.beat.Leaving || len(s.beat.Addresses) == 0 {
+			continue
+		}
+		if silence := now - s.heard; (!s.asked || silence > j.units(2)+j.unit/2) && silence < j.units(2*suspectAfter) {
 			list = append(list, s.beat)
 		}
 	}

@@ -108,9 +108,9 @@ func (a *Agent) keepLooking(ctx context.Context) {
 			a.stats.LookFailures++
 			a.log.Warn("cannot look at hosts and services", logkey.Error, err)
 		}
-		late := a.judge.late(a.now())
+		ask := a.judge.worthPing(a.now())
 		a.mu.Unlock()
-		a.ping(ctx, late)
+		a.ping(ctx, ask)
 		select {
 		case a.wake <- struct{}{}:
 		default:
@@ -121,27 +121,33 @@ func (a *Agent) keepLooking(ctx context.Context) {
 	}
 }
 
-// ping asks hosts whose heartbeats are late, all at once, for at most N/2.
-func (a *Agent) ping(ctx context.Context, late []discovery.Heartbeat) {
-	if a.opts.Ping == nil || len(late) == 0 {
+// ping asks hosts for their last heartbeat, all at once, for at most N/2.
+func (a *Agent) ping(ctx context.Context, hosts []discovery.Heartbeat) {
+	if a.opts.Ping == nil || len(hosts) == 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.opts.Unit/2)
 	defer cancel()
-	done := make(chan struct{}, len(late))
-	for _, last := range late {
+	done := make(chan struct{}, len(hosts))
+	for _, last := range hosts {
 		go func() {
 			defer func() { done <- struct{}{} }()
 			h, err := a.opts.Ping(ctx, last)
 			if err != nil || h.Host != last.Host {
 				return
 			}
+			shows, err := discovery.LastHeartbeat(a.opts.FS, h.Host)
 			a.mu.Lock()
 			defer a.mu.Unlock()
 			a.judge.hear(a.now(), h)
+			a.judge.hosts[h.Host].asked = true
+			if err == nil && shows < h.Seq {
+				a.stats.LateNames++
+				a.log.Error("the mount shows a new name late: claims of another host could be overlooked, and a service have two owners", logkey.Host, h.Host.String(), "shown", shows, "published", h.Seq)
+			}
 		}()
 	}
-	for range late {
+	for range hosts {
 		<-done
 	}
 }

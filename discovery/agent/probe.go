@@ -19,8 +19,8 @@ type Finding struct {
 	Without  string // what that means
 }
 
-// Probe tries, in a directory that exists, what ostor asks of a mount; name must be this host's own there. It leaves nothing behind. What only shows between two hosts (new names and one
-// winner across mounts) is not tried here: docs/operations.md says how to try that.
+// Probe tries, in a directory that exists, what ostor asks of a mount; name must be this host's own there. It leaves nothing behind. Whether other hosts see
+// new names shows later, when agents ask each other.
 func Probe(fsys fsbackend.FS, dir, name string) []Finding {
 	file := dir + "/" + name
 	_, _ = fsys.Remove(file), fsys.Remove(file+".2") // of an earlier probe that was cut off

@@ -198,6 +198,7 @@ var agentMetrics = []struct {
 	{"heartbeats_total", "heartbeats published", prometheus.CounterValue, func(s *agent.Stats) int64 { return s.Heartbeats }},
 	{"heartbeat_failures_total", "heartbeats that could not be published", prometheus.CounterValue, func(s *agent.Stats) int64 { return s.HeartbeatFailures }},
 	{"look_failures_total", "looks at hosts and services that failed", prometheus.CounterValue, func(s *agent.Stats) int64 { return s.LookFailures }},
+	{"late_names_total", "heartbeats of others that were durable and that the mount did not show: it is not safe", prometheus.CounterValue, func(s *agent.Stats) int64 { return s.LateNames }},
 	{"suspicions_total", "hosts that fell silent", prometheus.CounterValue, func(s *agent.Stats) int64 { return s.Suspicions }},
 	{"starts_total", "processes started", prometheus.CounterValue, func(s *agent.Stats) int64 { return s.Starts }},
 	{"restarts_total", "processes started again after they had ended", prometheus.CounterValue, func(s *agent.Stats) int64 { return s.Restarts }},
