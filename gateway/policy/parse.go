@@ -10,6 +10,7 @@ import (
 // Limits of a document.
 const (
 	MaxBytes = 20 << 10 // S3: 20 KB
+	maxAny   = 32       // wildcards of one character, in all: each costs a pass over the value, for every place where a star could end
 	maxDepth = 8        // a condition's values are at depth 6
 )
 
@@ -71,6 +72,9 @@ func Parse(doc []byte, bucket string) (*Policy, error) {
 	root, err := p.tree()
 	if err != nil {
 		return nil, err
+	}
+	if p.any > maxAny {
+		return nil, p.fail("", 0, "the policy has more than %d question marks", maxAny)
 	}
 	return p.policy(root, bucket)
 }

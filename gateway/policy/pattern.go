@@ -104,7 +104,10 @@ func variablesKnown(s string) bool {
 	return true
 }
 
-// expand puts the request's values in the place of variables, as text. It reports false when one has no value and no fallback: then nothing matches.
+// maxExpanded bounds the text that variables stand for: more than any value that it could be compared with.
+const maxExpanded = 64 << 10
+
+// expand puts the request's values in the place of variables, as text. It reports false when one has no value and no fallback, or all are longer than maxExpanded: then nothing matches.
 func (p pattern) expand(r *Request) (pattern, bool) {
 	if p.plain {
 		return p, true
@@ -113,23 +116,26 @@ func (p pattern) expand(r *Request) (pattern, bool) {
 		if p.parts[i].kind != partVariable {
 			continue
 		}
-		out := pattern{parts: make([]part, len(p.parts))}
-		copy(out.parts, p.parts)
-		for j := i; j < len(out.parts); j++ {
-			v := &out.parts[j]
-			if v.kind != partVariable {
-				continue
-			}
-			value, ok := v.fallback, v.has
-			if r != nil {
-				if vs := r.values(v.text); len(vs) == 1 {
-					value, ok = vs[0], true
+		out := pattern{parts: append(make([]part, 0, len(p.parts)), p.parts[:i]...)}
+		size := 0
+		for _, v := range p.parts[i:] {
+			if v.kind == partVariable {
+				value, ok := v.fallback, v.has
+				if r != nil {
+					if vs := r.values(v.text); len(vs) == 1 {
+						value, ok = vs[0], true
+					}
 				}
+				if size += len(value); !ok || size > maxExpanded {
+					return pattern{}, false
+				}
+				v = part{kind: partText, text: value}
 			}
-			if !ok {
-				return pattern{}, false
+			if n := len(out.parts); v.kind == partText && n > 0 && out.parts[n-1].kind == partText {
+				out.parts[n-1].text += v.text // wild is fast when text is one part
+			} else {
+				out.parts = append(out.parts, v)
 			}
-			*v = part{kind: partText, text: value}
 		}
 		return out, true
 	}
@@ -163,7 +169,7 @@ func (p pattern) matchPrefix(s string) bool {
 	return wild(p.parts, s, true)
 }
 
-// wild matches by going back to the last star only: O(len(parts) * len(s)) for any input. With prefix it is enough that s ends inside of the pattern.
+// wild matches by going back to the last star only, and finds text behind a star by searching for it: O(len(s)) for each part that is no text, of which a policy has maxAny. With prefix it is enough that s ends inside of the pattern.
 func wild(parts []part, s string, prefix bool) bool {
 	i, at := 0, 0
 	star, starAt := -1, 0
@@ -172,6 +178,14 @@ func wild(parts []part, s string, prefix bool) bool {
 		case i < len(parts) && parts[i].kind == partStar:
 			star, starAt = i, at
 			i++
+			if i < len(parts) && parts[i].kind == partText {
+				n := strings.Index(s[at:], parts[i].text)
+				if n < 0 {
+					return prefix // it may stand behind s
+				}
+				at += n
+				starAt = at
+			}
 			continue
 		case i < len(parts) && parts[i].kind == partAny && at < len(s):
 			_, n := utf8.DecodeRuneInString(s[at:])
@@ -195,7 +209,7 @@ func wild(parts []part, s string, prefix bool) bool {
 			return true // the star is last and takes the rest
 		}
 		_, n := utf8.DecodeRuneInString(s[starAt:])
-		starAt += n
-		i, at = star+1, starAt
+		at = starAt + n
+		i = star // which looks for the text behind it again
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 )
 
 type kind uint8
@@ -50,6 +51,7 @@ func (n *node) or(other *node) *node {
 type parser struct {
 	doc []byte
 	dec *json.Decoder
+	any int // question marks in all texts
 }
 
 func (p *parser) fail(path string, offset int, format string, args ...any) *Error {
@@ -117,6 +119,7 @@ func (p *parser) value(depth int) (*node, error) {
 	switch t := t.(type) {
 	case string:
 		n.kind, n.s = text, t
+		p.any += strings.Count(t, "?")
 	case json.Number:
 		n.kind, n.s = number, t.String()
 	case bool:
