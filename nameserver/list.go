@@ -71,6 +71,14 @@ func (l *listing) add(n int) {
 	l.bytes += n + 128
 }
 
+// room makes room for one more entry. Entries are large, so it grows fourfold and never beyond the limit: append would allocate and clear about twice as much.
+func (l *listing) room(es []cluster.Entry) []cluster.Entry {
+	if len(es) < cap(es) {
+		return es
+	}
+	return append(make([]cluster.Entry, 0, min(l.limit, max(4*len(es), 128))), es...)
+}
+
 // seekNext moves it forward to the first entry at or after key, which is beyond the one shown.
 func seekNext(it *store.Iter, key []byte) bool {
 	it.Seek(key)
@@ -128,10 +136,7 @@ func (s *Server) List(ctx context.Context, r cluster.ListRequest) (page cluster.
 				return err
 			}
 			e.Latest = true
-			if page.Entries == nil {
-				page.Entries = make([]cluster.Entry, 0, min(l.limit, 128))
-			}
-			page.Entries, page.Next = append(page.Entries, e), key
+			page.Entries, page.Next = append(l.room(page.Entries), e), key
 			l.add(listedBytes(&e))
 			ok = it.Next()
 		}

@@ -100,7 +100,7 @@ func (w *versionWalk) emit(raw rawEntry, key string, latest bool) (done bool, er
 		return false, err
 	}
 	e.Latest = latest
-	w.page.Entries, w.page.Next, w.page.NextVersion = append(w.page.Entries, e), key, e.Version
+	w.page.Entries, w.page.Next, w.page.NextVersion = append(w.room(w.page.Entries), e), key, e.Version
 	w.add(listedBytes(&e))
 	return false, nil
 }
