@@ -207,8 +207,9 @@ func openBucket(t *testing.T, s *site) {
 			break
 		}
 	}
-	get("200", "index.html", base+"/")
-	get("200", "index.html", base)
+	get("200", `href="/open/index.html"`, base+"/") // a page for people, at either address of the bucket
+	get("200", `href="/open/index.html"`, base)
+	s.want(t, "200", "<Key>index.html</Key>", base+"/") // and XML for programs
 	get("200", "<h1>hello</h1>", base+"/index.html")
 	get("200", "<svg/>", base+"/img/%C3%BC%201.svg")
 	get("200", "<h1>hello</h1>", base+"/index.html?utm_source=elsewhere") // a page's address may carry anything

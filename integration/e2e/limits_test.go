@@ -30,7 +30,7 @@ func TestMemory(t *testing.T) {
 		limitMiB int64
 	}{
 		{"one of 5 GiB", 1, 5 << 30, 256},
-		{"16 of 1 GiB at once", 16, 1 << 30, 400},
+		{"16 of 256 MiB at once", 16, 256 << 20, 400},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			s := serveSite(t)
