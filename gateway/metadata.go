@@ -185,6 +185,13 @@ func (c *call) versionHeader(e *cluster.Entry) {
 	}
 }
 
+// writtenVersion sets x-amz-version-id in the reply of a write: S3 says nothing of a null version there, also where versioning is suspended.
+func (c *call) writtenVersion(e *cluster.Entry) {
+	if !e.Null {
+		c.versionHeader(e)
+	}
+}
+
 // versionID returns a version's id as clients see it.
 func versionID(e *cluster.Entry) string {
 	if e.Null {

@@ -93,7 +93,7 @@ func (g *Gateway) copyObject(c *call) error {
 	if src.record.Versioning != cluster.Unversioned {
 		c.set("x-amz-copy-source-version-id", versionID(&from))
 	}
-	c.versionHeader(&e)
+	c.writtenVersion(&e)
 	result := s3.CopyResult{Modified: e.Modified, ETag: e.ETag, Checksum: namedChecksum(e.Checksum, 0), ChecksumType: checksumType(e.Checksum)}
 	return c.replyXML(func(x *s3.XML) { result.Write(x, "CopyObjectResult") })
 }

@@ -112,7 +112,7 @@ func (g *Gateway) completeMultipartUpload(c *call) error {
 	if err != nil {
 		return missingKey(err, false)
 	}
-	c.versionHeader(&e)
+	c.writtenVersion(&e)
 	result := s3.CompleteResult{Location: c.location(), Bucket: c.bucket, Key: c.key, ETag: e.ETag, Checksum: namedChecksum(e.Checksum, int(e.PartCount)), ChecksumType: checksumType(e.Checksum)}
 	return c.replyXML(result.Write)
 }

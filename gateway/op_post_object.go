@@ -206,7 +206,7 @@ func (g *Gateway) postObject(c *call) error {
 	}
 	c.set("ETag", s3.QuoteETag(e.ETag))
 	c.checksumHeaders(e.Checksum, 0)
-	c.versionHeader(&e)
+	c.writtenVersion(&e)
 	redirect := c.form.Get("success_action_redirect")
 	if redirect == "" {
 		redirect = c.form.Get("redirect")

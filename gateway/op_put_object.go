@@ -21,7 +21,7 @@ func (g *Gateway) putObject(c *call) error {
 	}
 	c.set("ETag", s3.QuoteETag(e.ETag))
 	c.checksumHeaders(e.Checksum, 0)
-	c.versionHeader(&e)
+	c.writtenVersion(&e)
 	return c.replyEmpty(http.StatusOK)
 }
 

@@ -26,11 +26,16 @@ func versionCases() section {
 			del("/{b}/k?versionId={v}"), get("/{b}/k").shows("old"), del("/{b}/k?versionId=null").replyHeader("x-amz-version-id: null"), get("/{b}/k").fails(404, "NoSuchKey"), get("/{b}?versions").hides("<Version>", "<DeleteMarker>"),
 		}},
 		{"suspended", []step{
-			put("/{b}/k", "first"), enable, put("/{b}/k", "one").save("v1=@X-Amz-Version-Id"), suspend, put("/{b}/k", "null").replyHeader("x-amz-version-id: null"), get("/{b}/k").shows("null"), get("/{b}?versions").times("<Version>", 2),
+			put("/{b}/k", "first"), enable, put("/{b}/k", "one").save("v1=@X-Amz-Version-Id"), suspend, put("/{b}/k", "null").replyHeader("x-amz-version-id:"), head("/{b}/k").replyHeader("x-amz-version-id: null"), put("/{b}/c", "").with("x-amz-copy-source: {b}/k").replyHeader("x-amz-version-id:", "x-amz-copy-source-version-id: null"), del("/{b}/c?versionId=null"), get("/{b}/k").shows("null"), get("/{b}?versions").times("<Version>", 2),
 			put("/{b}/k", "null again"), get("/{b}?versions").times("<Version>", 2).times("<VersionId>null</VersionId>", 1),
 			del("/{b}/k").replyHeader("x-amz-delete-marker: true", "x-amz-version-id: null"), gone.replyHeader("x-amz-version-id: null"), get("/{b}?versions").times("<Version>", 1).times("<DeleteMarker>", 1).shows("<VersionId>null</VersionId>"),
 			del("/{b}/k"), get("/{b}?versions").times("<DeleteMarker>", 1), put("/{b}/k", "null third"), get("/{b}?versions").times("<DeleteMarker>", 0).times("<Version>", 2), get("/{b}/k?versionId={v1}").shows("one"),
 			enable, put("/{b}/k", "two").replyHeader("x-amz-version-id: *"), get("/{b}?versions").times("<Version>", 3), del("/{b}/k?versionId=null"), get("/{b}?versions").times("<Version>", 2).hides("null"),
+		}},
+		{"uploads say their version", []step{
+			post("/{b}/m?uploads", "").save("u=UploadId"), put("/{b}/m?partNumber=1&uploadId={u}", "x").replyHeader("x-amz-version-id:").save("e=@Etag"), post("/{b}/m?uploadId={u}", parts("1", "{e}")).replyHeader("x-amz-version-id:"),
+			enable, post("/{b}/m?uploads", "").save("u=UploadId"), put("/{b}/m?partNumber=1&uploadId={u}", "x").save("e=@Etag"), post("/{b}/m?uploadId={u}", parts("1", "{e}")).replyHeader("x-amz-version-id: *").save("v=@X-Amz-Version-Id"), get("/{b}?versions").shows("<VersionId>{v}</VersionId><IsLatest>true<"),
+			suspend, post("/{b}/m?uploads", "").save("u=UploadId"), put("/{b}/m?partNumber=1&uploadId={u}", "y").save("e=@Etag"), post("/{b}/m?uploadId={u}", parts("1", "{e}")).replyHeader("x-amz-version-id:"), get("/{b}/m").shows("y").replyHeader("x-amz-version-id: null"), get("/{b}/m?versionId={v}").shows("x"),
 		}},
 		{"special names", []step{
 			enable, put("/{b}/_k", "a").save("a=@X-Amz-Version-Id"), put("/{b}/_", "b").save("b1=@X-Amz-Version-Id"), put("/{b}/%3A", "c").save("c1=@X-Amz-Version-Id"), put("/{b}/%20", "d").save("d=@X-Amz-Version-Id"),
