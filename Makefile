@@ -13,7 +13,7 @@ SIM_TIME ?= 60s
 LINT    := $(BIN)/golangci-lint
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race invariants fuzz fuzz-short crash sim e2e bench bench-scale cover lint fmt check install clean
+.PHONY: help run build test race invariants fuzz fuzz-short crash sim recovery e2e bench bench-scale cover lint fmt check install clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ crash: ## power cuts at every sync point, I/O errors at every operation, kill -9
 
 sim: ## ownership under faults in simulated time, for SIM_TIME (60s); SEED=n replays
 	@SIM_TIME=$(SIM_TIME) $(GO) test -count=1 -v -timeout 40m -run 'TestOwnership' ./integration/sim/...
+
+recovery: ## how long a killed object server with a million objects and a full log takes to reply again
+	@OSTOR_RECOVERY=1 $(GO) test -count=1 -v -timeout 60m -run 'TestRecoveryTime' ./objserver | grep -v '^time='
 
 e2e: build ## real S3 clients against real processes, on a FUSE mount and on ostor serve (needs contrib/install-e2e-deps.sh)
 	@OSTOR_E2E=1 OSTOR_BIN=$(CURDIR)/$(BIN) $(GO) test -count=1 -v -timeout 20m ./integration/e2e/...
