@@ -87,6 +87,9 @@ func (c *call) authorize() error {
 	if c.rules, err = c.g.rulesOf(c.bkt); err != nil {
 		return err
 	}
+	if err := c.confirmPayer(c.rules, c.bkt); err != nil {
+		return err
+	}
 	if c.op == opDeleteObjects {
 		return c.authorizeDeletes()
 	}
@@ -107,6 +110,19 @@ func (c *call) authorize() error {
 		return s3.ErrMethodNotAllowed // who may, but is not the owner (PutBucketPolicy)
 	}
 	return c.besides(f)
+}
+
+// confirmPayer asks of everybody but the owner of a bucket with Requester Pays the word that he pays, whatever else he may ("Using Requester Pays general purpose buckets"). Nobody is
+// billed here: the setting keeps those out who do not know what they ask for.
+func (c *call) confirmPayer(r *rules, b *cluster.Bucket) error {
+	if !r.requester || !c.who.anonymous && c.who.user == b.Owner {
+		return nil
+	}
+	if c.who.anonymous || c.header("X-Amz-Request-Payer") != "requester" {
+		return s3.ErrAccessDenied
+	}
+	c.set("x-amz-request-charged", "requester")
+	return nil
 }
 
 // judge decides about one action: an explicit Deny, then an Allow of the policy, then ownership, then the bucket's list. It returns an error when the facts could not be found.
@@ -236,6 +252,9 @@ func (c *call) authorizeSource(src *copySource, version string) error {
 	src.request.Bucket = src.record.ID
 	var err error
 	if src.rules, err = c.g.rulesOf(src.record); err != nil {
+		return err
+	}
+	if err := c.confirmPayer(src.rules, src.record); err != nil {
 		return err
 	}
 	f := facts{c: c, version: version, versioned: src.versioned, source: true, bucket: src.record.ID, key: src.key}

@@ -196,6 +196,7 @@ func TestDamagedRules(t *testing.T) {
 	for name, attr := range map[string]cluster.Attribute{
 		"list": {ID: cluster.AttrACL, Value: []byte{9}}, "policy": {ID: cluster.AttrPolicy, Value: []byte("{}")},
 		"ownership": {ID: cluster.AttrOwnership, Value: []byte{1, 3}}, "ownership of version 2": {ID: cluster.AttrOwnership, Value: []byte{2, 0}}, "short ownership": {ID: cluster.AttrOwnership, Value: []byte{1}},
+		"payer": {ID: cluster.AttrPayer, Value: []byte{1, 0}}, "short payer": {ID: cluster.AttrPayer, Value: []byte{1}}, "payer of version 2": {ID: cluster.AttrPayer, Value: []byte{2, 1}},
 		"block": {ID: cluster.AttrPublic, Value: []byte{1, byte(publicBlockEnd)}}, "block of version 0": {ID: cluster.AttrPublic, Value: []byte{0, 1}}, "long block": {ID: cluster.AttrPublic, Value: []byte{1, 1, 1}},
 	} {
 		b := &cluster.Bucket{Name: "box", ID: 1, Owner: 2, Epoch: 1, Attrs: []cluster.Attribute{attr}}

@@ -105,9 +105,12 @@ func (g *Gateway) attributeParts(ctx context.Context, c *call, e *cluster.Entry,
 	return nil
 }
 
-const payerOwner = "BucketOwner"
+const (
+	payerOwner     = "BucketOwner"
+	payerRequester = "Requester"
+)
 
-// putBucketRequestPayment answers PutBucketRequestPayment. Nobody is billed here, so there is one payer; the other is refused rather than promised.
+// putBucketRequestPayment answers PutBucketRequestPayment: what Requester asks of callers is in confirmPayer.
 func (g *Gateway) putBucketRequestPayment(c *call) error {
 	var doc s3.RequestPaymentConfiguration
 	if err := c.readDocument(maxSmallXML, &doc); err != nil {
@@ -115,14 +118,18 @@ func (g *Gateway) putBucketRequestPayment(c *call) error {
 	}
 	switch doc.Payer {
 	case payerOwner:
-		return c.replyEmpty(http.StatusOK)
-	case "Requester":
-		return notImplemented("The payer Requester")
+		return g.setBucketAttr(c, cluster.AttrPayer, nil, http.StatusOK)
+	case payerRequester:
+		return g.setBucketAttr(c, cluster.AttrPayer, []byte{settingVersion, requesterPays}, http.StatusOK)
 	}
 	return s3.ErrMalformedXML
 }
 
 // getBucketRequestPayment answers GetBucketRequestPayment.
 func (g *Gateway) getBucketRequestPayment(c *call) error {
-	return c.replyXML(func(x *s3.XML) { s3.WriteRequestPayment(x, payerOwner) })
+	payer := payerOwner
+	if c.rules.requester {
+		payer = payerRequester
+	}
+	return c.replyXML(func(x *s3.XML) { s3.WriteRequestPayment(x, payer) })
 }

@@ -17,6 +17,7 @@ type rules struct {
 	public    bool // the policy gives something to everybody
 	ownership ownership
 	block     publicBlock
+	requester bool // callers other than the owner must say that they pay
 }
 
 // ownership says who owns objects that others than the bucket's owner write (S3 User Guide, "Controlling ownership of objects"). The numbers are stored: append only.
@@ -46,6 +47,9 @@ const (
 // settingVersion is the first byte of the attributes that hold them: FORMAT.md.
 const settingVersion = 1
 
+// requesterPays is the value of cluster.AttrPayer.
+const requesterPays = 1
+
 func (o ownership) encode() []byte { return []byte{settingVersion, byte(o)} }
 
 func (b publicBlock) encode() []byte { return []byte{settingVersion, byte(b)} }
@@ -70,7 +74,7 @@ func (g *Gateway) rulesOf(b *cluster.Bucket) (*rules, error) {
 	any := false
 	for i := range b.Attrs {
 		switch b.Attrs[i].ID {
-		case cluster.AttrACL, cluster.AttrPolicy, cluster.AttrOwnership, cluster.AttrPublic:
+		case cluster.AttrACL, cluster.AttrPolicy, cluster.AttrOwnership, cluster.AttrPublic, cluster.AttrPayer:
 			any = true
 		}
 	}
@@ -124,6 +128,11 @@ func decodeRules(b *cluster.Bucket) (*rules, error) {
 				return nil, damaged("the public access block", fmt.Errorf("value %x", v))
 			}
 			r.block = publicBlock(v[1])
+		case cluster.AttrPayer:
+			if len(v) != 2 || v[0] != settingVersion || v[1] != requesterPays {
+				return nil, damaged("the payer", fmt.Errorf("value %x", v))
+			}
+			r.requester = true
 		}
 	}
 	return r, nil

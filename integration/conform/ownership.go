@@ -1,6 +1,9 @@
 package conform
 
-import "strings"
+import (
+	"strings"
+	"time"
+)
 
 const everything = `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"*","Resource":["arn:aws:s3:::{b}","arn:aws:s3:::{b}/*"]}]}`
 
@@ -142,9 +145,18 @@ func paymentCases() section {
 	doc := func(payer string) string {
 		return `<RequestPaymentConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Payer>` + payer + "</Payer></RequestPaymentConfiguration>"
 	}
-	return section{"payment", []testCase{{"payer", []step{
+	const pays = "x-amz-request-payer: requester"
+	return section{"payment", []testCase{{"requester", []step{
+		put("/{b}/k", "x").with("x-amz-acl: public-read"), put("/{b}?acl", "").with("x-amz-acl: public-read-write"), put("/{b}?requestPayment", doc("Requester")), get("/{b}?requestPayment").shows("<Payer>Requester</Payer>"),
+		get("/{b}/k").shows("x").replyHeader("x-amz-request-charged:"), get("/{b}/k").by(alt).fails(403, denied).replyHeader("x-amz-request-charged:"), get("/{b}/k").by(nobody).fails(403, denied), get("/{b}/k").by(nobody).with(pays).fails(403, denied),
+		get("/{b}/k").by(alt).with("x-amz-request-payer: owner").fails(403, denied), get("/{b}/k").by(alt).with(pays).shows("x").replyHeader("x-amz-request-charged: requester"), head("/{b}/k").by(alt).with(pays).replyHeader("x-amz-request-charged: requester"),
+		get("/{b}").by(alt).fails(403, denied), get("/{b}").by(alt).with(pays).shows("<Key>k</Key>").replyHeader("x-amz-request-charged: requester"), put("/{b}/l", "y").by(alt).fails(403, denied), put("/{b}/l", "y").by(alt).with(pays).replyHeader("x-amz-request-charged: requester"),
+		put("/{c}", "").by(alt), put("/{c}/k", "").by(alt).with("x-amz-copy-source: {b}/k").fails(403, denied), put("/{c}/k", "").by(alt).with("x-amz-copy-source: {b}/k", pays), post("/{b}?delete", "<Delete><Object><Key>l</Key></Object></Delete>").withMD5().by(alt).fails(403, denied),
+		get("/{b}/k?x-amz-request-payer=requester").by(alt).presigned(0, time.Hour).shows("x").replyHeader("x-amz-request-charged: requester"), get("/{b}/none").by(alt).with(pays).fails(404, "NoSuchKey"),
+		put("/{b}?requestPayment", doc("BucketOwner")), get("/{b}?requestPayment").shows("<Payer>BucketOwner</Payer>"), get("/{b}/k").by(nobody).shows("x"),
+	}}, {"payer", []step{
 		get("/{b}?requestPayment").shows("<Payer>BucketOwner</Payer>"), put("/{b}?requestPayment", doc("BucketOwner")), get("/{b}?requestPayment").shows("<Payer>BucketOwner</Payer>"),
-		put("/{b}?requestPayment", doc("Requester")).fails(501, "NotImplemented"), put("/{b}?requestPayment", doc("Nobody")).fails(400, "MalformedXML"), put("/{b}?requestPayment", "<a").fails(400, "MalformedXML"),
+		put("/{b}?requestPayment", doc("Nobody")).fails(400, "MalformedXML"), put("/{b}?requestPayment", "<a").fails(400, "MalformedXML"),
 		get("/{b}?requestPayment").by(alt).fails(403, denied), put("/{b}?requestPayment", doc("BucketOwner")).by(nobody).fails(403, denied), get("/{c}?requestPayment").fails(404, "NoSuchBucket"),
 	}}}}
 }

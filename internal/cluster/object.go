@@ -47,9 +47,10 @@ const (
 	AttrLegalHold uint16 = 4
 	AttrPolicy    uint16 = 5
 	AttrCORS      uint16 = 6
-	AttrOwnership uint16 = 7 // of a bucket: who owns its objects
-	AttrPublic    uint16 = 8 // of a bucket: its public access block
-	AttrLock      uint16 = 9 // of a bucket: its object lock configuration
+	AttrOwnership uint16 = 7  // of a bucket: who owns its objects
+	AttrPublic    uint16 = 8  // of a bucket: its public access block
+	AttrLock      uint16 = 9  // of a bucket: its object lock configuration
+	AttrPayer     uint16 = 10 // of a bucket: who says that he pays for requests
 )
 
 // Attribute is one opaque value kept with an entry or bucket.
