@@ -36,6 +36,18 @@ func (r *remoteName) GetBucket(ctx context.Context, name string) (cluster.Bucket
 	return call(ctx, &r.remote, repeatable, func(s cluster.NameServer) (cluster.Bucket, error) { return s.GetBucket(ctx, name) })
 }
 
+func (r *remoteName) GetBucketSince(ctx context.Context, name string, id cluster.BucketID, epoch cluster.Epoch) (cluster.Bucket, bool, error) {
+	type reply struct {
+		b    cluster.Bucket
+		same bool
+	}
+	v, err := call(ctx, &r.remote, repeatable, func(s cluster.NameServer) (v reply, err error) {
+		v.b, v.same, err = s.GetBucketSince(ctx, name, id, epoch)
+		return v, err
+	})
+	return v.b, v.same, err
+}
+
 func (r *remoteName) UpdateBucket(ctx context.Context, b cluster.Bucket) (cluster.Bucket, error) {
 	return call(ctx, &r.remote, once, func(s cluster.NameServer) (cluster.Bucket, error) { return s.UpdateBucket(ctx, b) })
 }

@@ -16,7 +16,7 @@
 //
 // # State, goroutines and locks
 //
-// A gateway keeps a cache of bucket records (a second), one of what their policies and lists mean (by epoch), one of display names (a minute), one of signing keys, and counters; any number of gateways may serve the same cluster. A request runs on its
+// A gateway keeps a cache of bucket records and of what their policies and lists mean (a second; then their epoch is asked about), one of display names (a minute), one of signing keys, and counters; any number of gateways may serve the same cluster. A request runs on its
 // connection's goroutine. It starts others for a guard that travels beside the bytes, the reading half of a copy, the first pages of a listing and the keys of
 // DeleteObjects; all of them end before the request does. The locks are those of the caches, and nothing is called while one is held.
 package gateway

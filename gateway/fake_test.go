@@ -104,6 +104,14 @@ func (n *fakeNames) GetBucket(_ context.Context, name string) (cluster.Bucket, e
 	return b, nil
 }
 
+func (n *fakeNames) GetBucketSince(ctx context.Context, name string, id cluster.BucketID, epoch cluster.Epoch) (cluster.Bucket, bool, error) {
+	b, err := n.GetBucket(ctx, name)
+	if err != nil || b.ID == id && b.Epoch == epoch {
+		return cluster.Bucket{}, err == nil, err
+	}
+	return b, false, nil
+}
+
 func (n *fakeNames) DeleteBucket(_ context.Context, name string, _ cluster.BucketID, _ cluster.Epoch) error {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()

@@ -80,7 +80,6 @@ type Gateway struct {
 	router    *mux.Router
 	serviceID cluster.ServiceID
 	buckets   bucketCache
-	rules     rulesCache
 	names     userNames
 	intents   *intent.Journal
 	turns     bucketTurns
@@ -138,6 +137,7 @@ func New(o Options) (*Gateway, error) {
 	if g.metrics, err = newMetrics(o.Metrics); err != nil {
 		return nil, err
 	}
+	g.buckets.counts = &g.metrics.buckets
 	// The router knows the coarse services of the endpoint; what no service claims is S3. It must neither clean nor decode paths: keys are opaque.
 	g.router = mux.NewRouter().SkipClean(true).UseEncodedPath()
 	g.router.MatcherFunc(func(*http.Request, *mux.RouteMatch) bool { return true }).HandlerFunc(g.serveS3)

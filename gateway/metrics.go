@@ -17,6 +17,7 @@ import (
 //	ostor_s3gw_in_flight                         requests being answered
 //	ostor_s3gw_panics_total                      handlers that panicked: each is a bug
 //	ostor_s3gw_shed_total                        requests refused because too many were in flight
+//	ostor_s3gw_bucket_cache_total{event}         looks at the cache of bucket records: hit, same (asked, and not modified), read, evicted
 type metrics struct {
 	requests  [opCount + 1][6]prometheus.Counter // by operation (opCount: NotImplemented) and class; class 0 and 1 unused
 	errors    [opCount + 1]prometheus.Counter
@@ -28,6 +29,7 @@ type metrics struct {
 	panics    prometheus.Counter
 	shed      prometheus.Counter
 	usage     usage
+	buckets   cacheCounts
 }
 
 var classes = [6]string{2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
@@ -54,8 +56,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		panics:    counter("ostor_s3gw_panics_total", "Requests that ended in a panic of the gateway."),
 		shed:      counter("ostor_s3gw_shed_total", "Requests refused because too many were being answered."),
 	}
+	cache := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ostor_s3gw_bucket_cache_total", Help: "Looks at the cache of bucket records: hit, same (asked, and not modified), read; and evicted."}, []string{"event"})
+	m.buckets = cacheCounts{cache.WithLabelValues("hit"), cache.WithLabelValues("same"), cache.WithLabelValues("read"), cache.WithLabelValues("evicted")}
 	if reg != nil {
-		for _, c := range []prometheus.Collector{requests, failures, latency, get, m.cancelled, m.in, m.out, m.inFlight, m.panics, m.shed, &m.usage} {
+		for _, c := range []prometheus.Collector{cache, requests, failures, latency, get, m.cancelled, m.in, m.out, m.inFlight, m.panics, m.shed, &m.usage} {
 			if err := reg.Register(c); err != nil {
 				return nil, err
 			}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"sync"
 
 	"ostor/gateway/acl"
 	"ostor/gateway/policy"
@@ -56,20 +55,7 @@ func (b publicBlock) encode() []byte { return []byte{settingVersion, byte(b)} }
 
 var noRules rules
 
-// rulesCache keeps decoded rules of buckets that have any, by bucket; an entry is of one epoch of the record. It is bounded, and begun anew when it is full.
-type rulesCache struct {
-	mu sync.RWMutex
-	m  map[cluster.BucketID]cachedRules
-}
-
-type cachedRules struct {
-	epoch cluster.Epoch
-	r     *rules
-}
-
-const maxCachedRules = 1000
-
-// rulesOf returns a bucket's rules. Damage is fault.Corrupt: what cannot be read lets nobody in.
+// rulesOf returns a bucket's rules: those kept beside its record, if the record came from the cache. Damage is fault.Corrupt: what cannot be read lets nobody in.
 func (g *Gateway) rulesOf(b *cluster.Bucket) (*rules, error) {
 	any := false
 	for i := range b.Attrs {
@@ -81,23 +67,18 @@ func (g *Gateway) rulesOf(b *cluster.Bucket) (*rules, error) {
 	if !any {
 		return &noRules, nil
 	}
-	g.rules.mu.RLock()
-	e, ok := g.rules.m[b.ID]
-	g.rules.mu.RUnlock()
-	if ok && e.epoch == b.Epoch {
-		return e.r, nil
+	e := g.buckets.find(b.Name)
+	if e == nil || e.b != b {
+		return decodeRules(b)
+	}
+	if r := e.rules.Load(); r != nil {
+		return r, nil
 	}
 	r, err := decodeRules(b)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		e.rules.Store(r)
 	}
-	g.rules.mu.Lock()
-	defer g.rules.mu.Unlock()
-	if g.rules.m == nil || len(g.rules.m) >= maxCachedRules {
-		g.rules.m = make(map[cluster.BucketID]cachedRules)
-	}
-	g.rules.m[b.ID] = cachedRules{b.Epoch, r}
-	return r, nil
+	return r, err
 }
 
 func decodeRules(b *cluster.Bucket) (*rules, error) {

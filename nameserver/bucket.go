@@ -93,6 +93,15 @@ func (s *Server) GetBucket(_ context.Context, name string) (b cluster.Bucket, er
 	return b, err
 }
 
+// GetBucketSince implements [cluster.NameServer].
+func (s *Server) GetBucketSince(ctx context.Context, name string, id cluster.BucketID, epoch cluster.Epoch) (cluster.Bucket, bool, error) {
+	b, err := s.GetBucket(ctx, name)
+	if err != nil || b.ID == id && b.Epoch == epoch {
+		return cluster.Bucket{}, err == nil, err
+	}
+	return b, false, nil
+}
+
 // UpdateBucket implements [cluster.NameServer].
 func (s *Server) UpdateBucket(ctx context.Context, b cluster.Bucket) (out cluster.Bucket, err error) {
 	if err := checkBucket(&b); err != nil {

@@ -32,7 +32,7 @@ type Options struct {
 	Topology cluster.Topology
 	Key      []byte           // the cluster key: KeyBytes
 	TTL      time.Duration    // how long a lookup may be answered from memory; 0 or more than MaxTTL = MaxTTL
-	Now      func() time.Time // nil = time.Now; times of creation only
+	Now      func() time.Time // nil = time.Now
 }
 
 // MaxTTL is the time after which every gateway knows that a key was revoked.

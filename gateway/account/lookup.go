@@ -20,7 +20,7 @@ const accessKeyBytes = 16 + suffixBytes
 // Lookup returns the credential of an access key; it is an s3.Lookup. It returns s3.ErrInvalidAccessKeyID when there is no such key, and when its user is disabled: a client
 // cannot tell them apart. Any other error says that the name server could not be asked. What it returns is at most [MaxTTL] old; from memory it costs no allocation.
 func (a *Accounts) Lookup(ctx context.Context, accessKey string) (s3.Credential, error) {
-	if c, ok, err := a.cache.get(accessKey); ok {
+	if c, ok, err := a.cache.get(accessKey, a.now()); ok {
 		return c, err
 	}
 	if len(accessKey) != accessKeyBytes {
@@ -51,7 +51,7 @@ func (a *Accounts) Lookup(ctx context.Context, accessKey string) (s3.Credential,
 const lookupTimeout = 10 * time.Second
 
 func (a *Accounts) lookup(ctx context.Context, key string, id cluster.UserID, era uint64) (s3.Credential, error) {
-	until := time.Now().Add(a.ttl) // from before the read: what it finds may be as old as its beginning
+	until := a.now().Add(a.ttl) // from before the read: what it finds may be as old as its beginning
 	c, err := a.fetch(ctx, key, id)
 	if err == nil || errors.Is(err, s3.ErrInvalidAccessKeyID) {
 		a.cache.put(era, key, cached{credential: c, err: err, until: until})
@@ -100,14 +100,14 @@ type cached struct {
 
 const maxCached = 8192 // per table
 
-func (c *lookupCache) get(key string) (s3.Credential, bool, error) {
+func (c *lookupCache) get(key string, now time.Time) (s3.Credential, bool, error) {
 	c.mu.RLock()
 	e, ok := c.good[key]
 	if !ok {
 		e, ok = c.bad[key]
 	}
 	c.mu.RUnlock()
-	if !ok || !time.Now().Before(e.until) {
+	if !ok || !now.Before(e.until) {
 		return s3.Credential{}, false, nil
 	}
 	return e.credential, true, e.err

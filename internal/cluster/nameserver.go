@@ -17,6 +17,8 @@ type NameServer interface {
 	CreateBucket(ctx context.Context, b Bucket) (Bucket, error)
 	// GetBucket returns a bucket's record, or fault.NoBucket.
 	GetBucket(ctx context.Context, name string) (Bucket, error)
+	// GetBucketSince is GetBucket for a caller that has the record of bucket id with an epoch: same says that it is still that, and then nothing is returned.
+	GetBucketSince(ctx context.Context, name string, id BucketID, epoch Epoch) (b Bucket, same bool, err error)
 	// UpdateBucket replaces a bucket's Owner, Versioning and Attrs when its ID and Epoch are still b's, and returns it with the new epoch.
 	// It returns fault.NoBucket when it is gone, fault.Stale when the epoch has moved on: read again and retry.
 	UpdateBucket(ctx context.Context, b Bucket) (Bucket, error)

@@ -63,10 +63,28 @@ func readBucketPage(d *decoder, v *cluster.BucketPage) {
 	v.Buckets = list(d, minBucket, readBucket)
 }
 
-// AppendBucketRef adds the request of DeleteBucket.
+// AppendBucketSince adds the reply of GetBucketSince.
+func AppendBucketSince(b []byte, v *BucketSince) []byte {
+	if b = appendBool(b, v.Changed != nil); v.Changed != nil {
+		b = appendBucket(b, v.Changed)
+	}
+	return b
+}
+
+// DecodeBucketSince reads the reply of GetBucketSince.
+func DecodeBucketSince(b []byte) (v BucketSince, err error) {
+	d := decoder{b: b}
+	if d.bool() {
+		v.Changed = new(cluster.Bucket)
+		readBucket(&d, v.Changed)
+	}
+	return v, d.end()
+}
+
+// AppendBucketRef adds the request of DeleteBucket and GetBucketSince.
 func AppendBucketRef(b []byte, v *BucketRef) []byte { return appendBucketRef(b, v) }
 
-// DecodeBucketRef reads the request of DeleteBucket.
+// DecodeBucketRef reads the request of DeleteBucket and GetBucketSince.
 func DecodeBucketRef(b []byte) (v BucketRef, err error) {
 	d := decoder{b: b}
 	readBucketRef(&d, &v)

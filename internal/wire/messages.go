@@ -12,6 +12,10 @@ type (
 		ID    cluster.BucketID
 		Epoch cluster.Epoch
 	}
+	// BucketSince is the reply of GetBucketSince.
+	BucketSince struct {
+		Changed *cluster.Bucket // nil: it is as the caller has it
+	}
 	// Seal asks to seal a bucket; Force is left out for unsealing.
 	Seal struct {
 		ID    cluster.BucketID

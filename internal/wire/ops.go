@@ -15,10 +15,10 @@ const (
 	OpCreateBucket   uint16 = 11
 	OpGetBucket      uint16 = 12
 	OpUpdateBucket   uint16 = 13
-	OpDeleteBucket   uint16 = 14
+	_                uint16 = 14 // DELETE_BUCKET without an epoch
 	OpListBuckets    uint16 = 15
-	OpSealBucket     uint16 = 16
-	OpUnsealBucket   uint16 = 17
+	_                uint16 = 16 // SEAL_BUCKET and UNSEAL_BUCKET without an epoch
+	_                uint16 = 17
 	OpCreateUpload   uint16 = 18
 	OpGetUpload      uint16 = 19
 	OpPutPart        uint16 = 20
@@ -35,13 +35,17 @@ const (
 	OpUnknownLinks   uint16 = 31
 	OpFindLinks      uint16 = 32
 	OpBackup         uint16 = 33
-	opCount          uint16 = 34
+	OpGetBucketSince uint16 = 34
+	OpDeleteBucket   uint16 = 35
+	OpSealBucket     uint16 = 36
+	OpUnsealBucket   uint16 = 37
+	opCount          uint16 = 38
 )
 
 var opNames = [...]string{"", "LOOKUP", "GUARD", "CREATE", "READ", "UPDATE", "DELETE", "LIST", "LIST_VERSIONS", "DROP_GUARD", "PARTS",
-	"CREATE_BUCKET", "GET_BUCKET", "UPDATE_BUCKET", "DELETE_BUCKET", "LIST_BUCKETS", "SEAL_BUCKET", "UNSEAL_BUCKET", "CREATE_UPLOAD", "GET_UPLOAD", "PUT_PART",
+	"CREATE_BUCKET", "GET_BUCKET", "UPDATE_BUCKET", "RETIRED_14", "LIST_BUCKETS", "RETIRED_16", "RETIRED_17", "CREATE_UPLOAD", "GET_UPLOAD", "PUT_PART",
 	"LIST_PARTS", "LIST_UPLOADS", "COMPLETE_UPLOAD", "ABORT_UPLOAD", "GET_RECORD", "LIST_RECORDS", "APPLY_RECORDS", "CREATE_OBJECT", "STAT_OBJECT", "DELETE_OBJECTS",
-	"UNKNOWN_LINKS", "FIND_LINKS", "BACKUP"}
+	"UNKNOWN_LINKS", "FIND_LINKS", "BACKUP", "GET_BUCKET_SINCE", "DELETE_BUCKET", "SEAL_BUCKET", "UNSEAL_BUCKET"}
 
 // A name per code, checked by the compiler.
 const _ = uint(len(opNames)-int(opCount)) + uint(int(opCount)-len(opNames))

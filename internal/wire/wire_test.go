@@ -83,6 +83,7 @@ var messages = []message{
 	codec("ObjectIDs", byValue(AppendObjectIDs), DecodeObjectIDs),
 	codec("ObjectsOf", AppendObjectsOf, DecodeObjectsOf),
 	codec("LinkHolders", byValue(AppendLinkHolders), DecodeLinkHolders),
+	codec("BucketSince", AppendBucketSince, DecodeBucketSince),
 }
 
 // fill sets every field below v to something random: also nil, empty and zero. full leaves nothing out.

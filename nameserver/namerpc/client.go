@@ -133,6 +133,17 @@ func (c *Client) GetBucket(ctx context.Context, name string) (cluster.Bucket, er
 	return get(ctx, c, wire.OpGetBucket, b, wire.DecodeBucket)
 }
 
+// GetBucketSince implements cluster.NameServer.
+func (c *Client) GetBucketSince(ctx context.Context, name string, id cluster.BucketID, epoch cluster.Epoch) (cluster.Bucket, bool, error) {
+	b := pool.Get().(*buffers)
+	b.request = wire.AppendBucketRef(b.request[:0], &wire.BucketRef{Name: name, ID: id, Epoch: epoch})
+	r, err := get(ctx, c, wire.OpGetBucketSince, b, wire.DecodeBucketSince)
+	if err != nil || r.Changed == nil {
+		return cluster.Bucket{}, err == nil, err
+	}
+	return *r.Changed, false, nil
+}
+
 // UpdateBucket implements cluster.NameServer.
 func (c *Client) UpdateBucket(ctx context.Context, v cluster.Bucket) (cluster.Bucket, error) {
 	b := pool.Get().(*buffers)

@@ -106,6 +106,21 @@ var operations = [...]func(ctx context.Context, srv cluster.NameServer, c *rpc.C
 		}
 		return err
 	},
+	wire.OpGetBucketSince: func(ctx context.Context, srv cluster.NameServer, c *rpc.Call) error {
+		q, err := wire.DecodeBucketRef(c.Request)
+		if err != nil {
+			return err
+		}
+		b, same, err := srv.GetBucketSince(ctx, q.Name, q.ID, q.Epoch)
+		if err == nil {
+			v := wire.BucketSince{Changed: &b}
+			if same {
+				v.Changed = nil
+			}
+			c.Reply = wire.AppendBucketSince(c.Reply, &v)
+		}
+		return err
+	},
 	wire.OpDeleteBucket: func(ctx context.Context, srv cluster.NameServer, c *rpc.Call) error {
 		q, err := wire.DecodeBucketRef(c.Request)
 		if err != nil {

@@ -143,6 +143,19 @@ func testBuckets(s *suite) {
 	s.no(err)
 	equal(s, got, b)
 
+	since := func(id cluster.BucketID, epoch cluster.Epoch, same bool, want cluster.Bucket) {
+		s.Helper()
+		got, ok, err := s.ns.GetBucketSince(s.ctx, "photos", id, epoch)
+		s.no(err)
+		equal(s, ok, same)
+		equal(s, got, want)
+	}
+	since(b.ID, b.Epoch, true, cluster.Bucket{})
+	since(b.ID, b.Epoch-1, false, b)
+	since(b.ID+1, b.Epoch, false, b) // another life of the name
+	_, _, err = s.ns.GetBucketSince(s.ctx, "none", b.ID, b.Epoch)
+	s.want(err, fault.NoBucket)
+
 	change := b
 	change.Owner, change.Versioning, change.Attrs, change.Location = 6, cluster.VersioningEnabled, nil, "ignored"
 	got, err = s.ns.UpdateBucket(s.ctx, change)
