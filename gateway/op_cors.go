@@ -12,6 +12,9 @@ import (
 // maxCORSXML is S3's bound of a configuration.
 const maxCORSXML = 64 << 10
 
+// maxRequestHeaders is more than a page sends. Each is compared with all that a configuration allows: thousands, and the question is anybody's.
+const maxRequestHeaders = 128
+
 // defaultCORS is the configuration of buckets that have none, unless it is switched off: pages of any origin, without the browser's credentials.
 var defaultCORS = &s3.CORSConfiguration{Rules: []s3.CORSRule{{
 	Origins: []string{"*"}, Methods: []string{"GET", "PUT", "HEAD", "POST", "DELETE"}, Headers: []string{"*"},
@@ -65,6 +68,9 @@ func (g *Gateway) preflight(c *call) error {
 				headers = append(headers, h)
 			}
 		}
+	}
+	if len(headers) > maxRequestHeaders {
+		return s3.ErrCORSNotAllowed
 	}
 	rule, pattern := conf.Match(origin, method, headers)
 	if rule == nil {

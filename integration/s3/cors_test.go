@@ -43,6 +43,8 @@ func TestCORS(t *testing.T) {
 		{ask: put(corsXML), status: 200},
 		{ask: ask{method: "GET", target: "/box?cors"}, status: 200, has: []string{"<ID>one</ID>", "<AllowedHeader>x-amz-*</AllowedHeader><AllowedHeader>Content-Type</AllowedHeader><AllowedMethod>GET</AllowedMethod><AllowedMethod>PUT</AllowedMethod><AllowedOrigin>https://*.example.com</AllowedOrigin><ExposeHeader>ETag</ExposeHeader><MaxAgeSeconds>60</MaxAgeSeconds>"}},
 		{ask: ask4("https://a.example.com", "PUT", "content-type, X-Amz-Date"), status: 200, headers: preflighted},
+		{ask: ask4("https://a.example.com", "PUT", "content-type"+strings.Repeat(",content-type", 127)), status: 200},
+		{ask: ask4("https://a.example.com", "PUT", "content-type"+strings.Repeat(",content-type", 128)), status: 403, code: "AccessForbidden", headers: nothing},
 		{ask: ask4("https://a.example.com", "PUT", "authorization"), status: 403, code: "AccessForbidden", headers: nothing},
 		{ask: ask4("https://a.example.com", "DELETE", ""), status: 403, code: "AccessForbidden"},
 		{ask: ask4("https://evil.test/.example.com/", "PUT", ""), status: 403, code: "AccessForbidden"},
