@@ -233,7 +233,7 @@ func TestHostileRanges(t *testing.T) {
 	for _, n := range []string{"0", "10001", "-1", "+1", "x", "99999999999999999999"} {
 		s.want(400, "InvalidArgument", ask{method: "GET", target: "/box/key?partNumber=" + n})
 	}
-	s.want(416, "InvalidPartNumber", ask{method: "GET", target: "/box/key?partNumber=2"})
+	s.want(400, "InvalidPart", ask{method: "GET", target: "/box/key?partNumber=2"})
 	up := s.want(200, "", ask{method: "POST", target: "/box/ranged?uploads"}).between("UploadId")
 	for _, r := range []string{"bytes=0-7", "bytes=7-7", "bytes=0-", "bytes=-1", "bytes=1-0", "bytes=0-9223372036854775807", "bytes=9223372036854775807-9223372036854775807", "bytes=0-0,2-2", "0-1", ""} {
 		got := s.do(ask{method: "PUT", target: "/box/ranged?partNumber=1&uploadId=" + up, header: []string{"X-Amz-Copy-Source: box/key", "X-Amz-Copy-Source-Range: " + r}})
