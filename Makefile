@@ -9,7 +9,7 @@ FUZZTIME ?= 30s
 FUZZCOUNT ?= 4000x
 BENCHTIME ?= 2s
 NAMES ?= 1000000
-SIM_TIME ?= 60s
+SIM_TIME ?= 10m
 LINT    := $(BIN)/golangci-lint
 
 .DEFAULT_GOAL := help
@@ -51,8 +51,9 @@ fuzz-short: ## about a minute of fuzzing: FUZZCOUNT (4000x) inputs for each targ
 crash: ## power cuts at every sync point, I/O errors at every operation, kill -9 under load
 	@OSTOR_CRASH=long $(GO) test -count=1 -timeout 20m -run 'Crash|Kill|Nth|Every|Fail|IOError|Power|Error|Late' ./fsbackend/... ./pools/... ./objserver/... ./nameserver/... ./integration/...
 
-sim: ## ownership under faults in simulated time, for SIM_TIME (60s); SEED=n replays
-	@SIM_TIME=$(SIM_TIME) $(GO) test -count=1 -v -timeout 40m -run 'TestOwnership' ./integration/sim/...
+sim: ## whole clusters and ownership under faults in simulated time, for SIM_TIME (10m); SEED=n replays
+	@seed=$${SEED:-$$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}; echo "make sim SEED=$$seed SIM_TIME=$(SIM_TIME)"; \
+	set -o pipefail; SEED=$$seed SIM_TIME=$(SIM_TIME) $(GO) test -count=1 -v -timeout 40m -run 'TestOwnership$$|TestCluster$$' ./integration/sim | grep -v '^=== \|^ *--- PASS'
 
 recovery: ## how long a killed object server with a million objects and a full log takes to reply again
 	@OSTOR_RECOVERY=1 $(GO) test -count=1 -v -timeout 60m -run 'TestRecoveryTime' ./objserver | grep -v '^time='
@@ -84,7 +85,7 @@ check: ## what CI runs: formatting, vet, lint, tests, the race detector on the c
 	@test -z "$$(gofmt -l $$(git ls-files '*.go') | tee /dev/stderr)"
 	@$(GO) vet ./...
 	@$(MAKE) --no-print-directory lint
-	@$(MAKE) --no-print-directory test
+	@seed=$$(od -An -N4 -tu4 /dev/urandom | tr -d ' '); echo "one minute of make sim SEED=$$seed among the tests"; SEED=$$seed SIM_TIME=1m $(GO) test ./...
 	@$(GO) test -race -short ./fsbackend/... ./pools/... ./objserver/... ./nameserver/... ./gateway/... ./internal/... ./discovery/...
 	@$(MAKE) --no-print-directory fuzz-short
 

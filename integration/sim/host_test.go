@@ -28,6 +28,7 @@ type host struct {
 	slow   time.Time     // its I/O is slow until
 	stolen time.Duration // that its clock did not count; a mutant
 	procs  map[*service]*process
+	gate   *process               // its gateway
 	seen   map[*service]time.Time // when an owner elsewhere showed signs of life
 }
 
@@ -114,6 +115,9 @@ func (h *host) crash(d time.Duration) {
 		if p := h.procs[s]; p != nil {
 			procs = append(procs, p)
 		}
+	}
+	if h.gate != nil {
+		procs = append(procs, h.gate)
 	}
 	h.mu.Unlock()
 	h.w.logf("host %d crashes", h.id)
@@ -236,8 +240,26 @@ func (w *world) inject() {
 			h.freeze(d)
 		})
 		every(60*unit, func() { h.crash(w.fault(20 * unit)) })
+		if w.hint == hintReboots {
+			every(12*unit, func() { h.crash(w.fault(unit / 2)) })
+		}
+		if w.hint == hintReleases {
+			every(8*unit, func() {
+				if p := some(); p != nil {
+					p.askToStop()
+				}
+			})
+		}
 		every(40*unit, func() {
 			if p := some(); p != nil {
+				p.kill("kill -9")
+			}
+		})
+		every(40*unit, func() {
+			h.mu.Lock()
+			p := h.gate
+			h.mu.Unlock()
+			if p != nil {
 				p.kill("kill -9")
 			}
 		})
@@ -269,6 +291,20 @@ func (w *world) inject() {
 			h.mu.Unlock()
 		})
 	}
+	if w.hint == hintCuts || w.hint == hintWrites {
+		every(8*unit, func() {
+			w.n.cuts.Add(1)
+			w.storage.powerCut(uint64(w.below(1 << 30)))
+		})
+	}
+	every(60*unit, func() {
+		d := w.fault(5 * unit)
+		w.logf("the storage is full for %v", d)
+		w.n.full.Add(1)
+		w.storage.mu.Lock()
+		defer w.storage.mu.Unlock()
+		w.storage.full = time.Now().Add(d)
+	})
 	every(30*unit, func() {
 		w.logf("the storage loses power")
 		w.n.cuts.Add(1)

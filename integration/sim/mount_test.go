@@ -22,6 +22,15 @@ type storage struct {
 	over  map[string][]overwrite
 	ids   map[string]uint64 // which file has a name, as an inode number says: one that was lost and made again is another
 	next  uint64
+	full  time.Time // no write finds room until then
+}
+
+// room returns ENOSPC while the storage is full. mu is held.
+func (s *storage) room(name string) error {
+	if time.Now().Before(s.full) {
+		return &fs.PathError{Op: "write", Path: name, Err: syscall.ENOSPC}
+	}
+	return nil
 }
 
 // overwrite is a write over older bytes, which another host may see late.
@@ -187,6 +196,9 @@ func (m *procFS) Create(name string) (fsbackend.File, error) {
 			w.storage.powerCutLocked(uint64(w.below(1 << 30)))
 			under = w.storage.fs
 		}
+		if err := w.storage.room(name); err != nil {
+			return err
+		}
 		f.under, err = under.Create(name)
 		if s := w.storage; err == nil {
 			s.next++
@@ -337,7 +349,7 @@ func (f *simFile) ReadAt(b []byte, off int64) (n int, err error) {
 	if p.isDead() {
 		return 0, errDead
 	}
-	if !p.serving.Load() && p.w.chance(0.2) { // recovery: no mutex is held
+	if p.w.chance(0.2) && (!p.serving.Load() || p.s.sid != 0) {
 		if err := f.m.change(func() error { return nil }); err != nil {
 			return 0, err
 		}
@@ -381,9 +393,18 @@ func (h *host) late(id uint64) bool {
 
 func (f *simFile) WriteAt(b []byte, off int64) (int, error) {
 	data := append([]byte(nil), b...)
+	w := f.m.p.w
+	short := len(b) > 1 && w.faulty() && w.chance(0.0001*w.wild)
+	if short {
+		data = data[:1+w.below(len(data)-1)]
+		w.n.short.Add(1)
+	}
 	land := func() error {
 		return f.at(func() error {
 			s, h := f.m.p.w.storage, f.m.p.h
+			if err := s.room(f.name); err != nil {
+				return err
+			}
 			if f.dirty < 0 {
 				f.dirty = s.epoch
 			}
@@ -412,6 +433,9 @@ func (f *simFile) WriteAt(b []byte, off int64) (int, error) {
 	if err := f.m.change(land); err != nil {
 		return 0, err
 	}
+	if short {
+		return len(data), &fs.PathError{Op: "write", Path: f.name, Err: syscall.ENOSPC}
+	}
 	return len(b), nil
 }
 
@@ -419,6 +443,9 @@ func (f *simFile) WriteAt(b []byte, off int64) (int, error) {
 func (f *simFile) Datasync() error {
 	w := f.m.p.w
 	if w.is(sealWithoutSync) && !f.writable {
+		return nil
+	}
+	if w.is(replyBeforeDurable) && f.m.p.names != nil && strings.HasPrefix(path.Base(f.name), "log-") {
 		return nil
 	}
 	return f.m.change(func() error {
@@ -448,7 +475,14 @@ func (f *simFile) Truncate(size int64) error {
 }
 
 func (f *simFile) Allocate(off, length int64) error {
-	return f.m.change(func() error { return f.at(func() error { return f.under.Allocate(off, length) }) })
+	return f.m.change(func() error {
+		return f.at(func() error {
+			if err := f.m.p.w.storage.room(f.name); err != nil {
+				return err
+			}
+			return f.under.Allocate(off, length)
+		})
+	})
 }
 
 func (f *simFile) PunchHole(off, length int64) error {

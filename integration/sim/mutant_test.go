@@ -82,6 +82,10 @@ func (o owner) stillOwner() error {
 
 func (o owner) Check() error {
 	switch o.p.w.mutant {
+	case lostGenerationServed:
+		if o.p.names != nil && strings.HasSuffix(caller(2), "(*Store).usable") && o.p.serving.Load() {
+			return nil
+		}
 	case ackWithoutCheck, reuseWithoutCheck:
 		if reply := strings.HasSuffix(caller(2), "(*Store).usable"); reply == o.p.w.is(ackWithoutCheck) && o.p.serving.Load() {
 			return nil

@@ -123,6 +123,9 @@ type engine interface {
 
 // open recovers the service.
 func (p *process) open(l *lease.Lease) (err error) {
+	if p.s.sid != 0 {
+		return p.openCluster(l)
+	}
 	if p.s.isObjects() {
 		if p.objects, err = p.openObjects(l); err == nil {
 			p.engine = p.objects

@@ -10,9 +10,12 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ostor/discovery"
 	"ostor/fsbackend/lease"
 	"ostor/fsbackend/store"
 	"ostor/internal/fault"
+	"ostor/internal/rpc"
+	"ostor/nameserver"
 	"ostor/objserver"
 )
 
@@ -45,9 +48,12 @@ type process struct {
 	mu      sync.Mutex
 	frozen  time.Time
 	lease   *lease.Lease
-	store   *store.Store      // of a key service
-	objects *objserver.Server // of an object service
-	engine  engine            // either of them; nil until it is open
+	store   *store.Store       // of a key service
+	objects *objserver.Server  // of an object service
+	engine  engine             // either of them; nil until it is open
+	names   *nameserver.Server // of a cluster
+	topo    *discovery.Topology
+	rpc     *rpc.Server
 }
 
 func (p *process) String() string {
@@ -261,7 +267,10 @@ func (p *process) cleanStop() {
 		p.kill("stop takes too long")
 		return
 	}
-	err := p.engine.Close(p.ctx)
+	ctx, cancel := context.WithTimeout(p.ctx, 8*unit)
+	defer cancel()
+	p.silence(ctx)
+	err := p.engine.Close(ctx)
 	p.leave()
 	if err != nil {
 		p.met(err, "close")
@@ -290,6 +299,10 @@ func (p *process) bury() {
 		_ = p.lease.Close()
 	}
 	p.serving.Store(false)
+	p.silence(context.WithoutCancel(p.ctx))
+	if p.topo != nil {
+		_ = p.topo.Close()
+	}
 	if p.engine != nil {
 		if p.store != nil && p.store.Err() != nil {
 			p.w.n.failed.Add(1)

@@ -14,6 +14,7 @@ import (
 
 	"ostor/fsbackend"
 	"ostor/fsbackend/memfs"
+	"ostor/internal/cluster"
 )
 
 const unit = time.Second // N of all leases
@@ -24,27 +25,47 @@ type settings struct {
 	hosts  int
 	faults time.Duration // how long there are faults; 45N of calm follow
 	mutant string        // the rule that is switched off; "" = none
+	hint   hint          // what happens more often than by chance
 	trace  bool
 }
 
 const calm = 45 * unit
 
+// hint is a kind of run: some faults or requests are more frequent, so that what they meet is met soon. The real rules are tried with every hint, too.
+type hint uint8
+
+const (
+	hintNone       hint = iota
+	hintUploads         // of a cluster: completions race with aborts
+	hintConditions      // of a cluster: conditional writes of few keys
+	hintDeletes         // of a cluster
+	hintWrites          // of a cluster: writes while the storage loses power
+	hintBreaks          // of a cluster: connections break
+	hintCuts            // the storage loses power, at claims above all
+	hintReleases        // services are stopped cleanly and move to another host
+	hintFreezes         // owners stop in the middle of checkpoints and as claims land
+	hintReboots         // hosts crash and are back at once
+	hints
+)
+
 // counters of a run.
 type counters struct {
-	ops, acked, failovers, inherited, late, lateAfter, cuts, stale, checkpoints, waits, failed, unchecked atomic.Int64
+	ops, acked, failovers, inherited, late, lateAfter, cuts, stale, checkpoints, waits, failed, unchecked, broken, observed, orphans, full, short atomic.Int64
 }
 
 // add sums up runs.
 func (c *counters) add(o *counters) {
 	for _, p := range [...][2]*atomic.Int64{{&c.ops, &o.ops}, {&c.acked, &o.acked}, {&c.failovers, &o.failovers}, {&c.inherited, &o.inherited}, {&c.late, &o.late},
-		{&c.lateAfter, &o.lateAfter}, {&c.cuts, &o.cuts}, {&c.stale, &o.stale}, {&c.checkpoints, &o.checkpoints}, {&c.waits, &o.waits}, {&c.failed, &o.failed}, {&c.unchecked, &o.unchecked}} {
+		{&c.lateAfter, &o.lateAfter}, {&c.cuts, &o.cuts}, {&c.stale, &o.stale}, {&c.checkpoints, &o.checkpoints}, {&c.waits, &o.waits}, {&c.failed, &o.failed}, {&c.unchecked, &o.unchecked},
+		{&c.broken, &o.broken}, {&c.observed, &o.observed}, {&c.orphans, &o.orphans}, {&c.full, &o.full}, {&c.short, &o.short}} {
 		p[0].Add(p[1].Load())
 	}
 }
 
 func (c *counters) String() string {
-	return fmt.Sprintf("operations=%d acknowledged=%d failovers=%d inherited=%d waited=%d checkpoints=%d late_io=%d of_them_after_takeover=%d power_cuts=%d stale_reads=%d failed_stores=%d keys_checked_as_registers_only=%d",
-		c.ops.Load(), c.acked.Load(), c.failovers.Load(), c.inherited.Load(), c.waits.Load(), c.checkpoints.Load(), c.late.Load(), c.lateAfter.Load(), c.cuts.Load(), c.stale.Load(), c.failed.Load(), c.unchecked.Load())
+	return fmt.Sprintf("operations=%d replies=%d failovers=%d inherited=%d waited=%d checkpoints=%d late_io=%d of_them_after_takeover=%d power_cuts=%d full=%d short_writes=%d stale_reads=%d connections_broken=%d "+
+		"keys_seen_in_lists=%d orphans_freed=%d not_decided=%d", c.ops.Load(), c.acked.Load(), c.failovers.Load(), c.inherited.Load(), c.waits.Load(), c.checkpoints.Load(), c.late.Load(), c.lateAfter.Load(),
+		c.cuts.Load(), c.full.Load(), c.short.Load(), c.stale.Load(), c.broken.Load(), c.observed.Load(), c.orphans.Load(), c.unchecked.Load())
 }
 
 // percentiles says how the gaps lie, in N.
@@ -68,8 +89,12 @@ type world struct {
 	start   time.Time
 	hist    history
 	n       counters
+	net     *network       // of a cluster
+	site    *volume        // of a cluster
 	wg      sync.WaitGroup // every goroutine of the run
 	stop    chan struct{}  // closed when the run ends
+
+	kinds map[string]int // operations that were checked
 
 	mu   sync.Mutex // guards what follows
 	rnd  *rand.Rand
@@ -82,6 +107,7 @@ type world struct {
 type service struct {
 	w      *world
 	id     int
+	sid    cluster.ServiceID // in a cluster; 0 = a store or an object server without others
 	dir    string
 	newest atomic.Uint64 // generation that served last
 
@@ -93,6 +119,8 @@ type service struct {
 	gaps    []time.Duration     // between the last reply of one process and the service of the next
 	objects []object            // that clients know of
 }
+
+func newRand(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0x72656164)) }
 
 func (w *world) is(mutant string) bool { return w.mutant == mutant }
 
@@ -197,6 +225,12 @@ func simulate(t *testing.T, s settings) *world {
 		bad, unchecked := w.hist.check()
 		w.bad = append(w.bad, bad...)
 		w.n.unchecked.Add(int64(unchecked))
+	}
+	w.kinds = make(map[string]int)
+	for i := range w.hist.ops {
+		if o := &w.hist.ops[i]; !o.void {
+			w.kinds[kindNames[o.kind]]++
+		}
 	}
 	return w
 }
