@@ -1,0 +1,108 @@
+package fuse
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ostor/internal/daemon"
+)
+
+// TestAgentd runs one agent on a plain directory: a second one is refused; services that are killed, or stopped so that they do not answer, come back; when the agent itself is killed its services stop
+// cleanly, and the next agent has them at once.
+func TestAgentd(t *testing.T) {
+	t.Parallel()
+	bin, err := commands()
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := os.MkdirTemp("", "of")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(root) })
+	a := &agents{site: &site{t: t, bin: bin, root: root}, procs: make([]*process, 1), ids: make([]string, 1), gateways: make([]string, 1)}
+	if err := os.Mkdir(a.path("host0"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a.run("ostor", append([]string{"init"}, a.on(0, "--ns", "1", "--os", "1")...)...)
+	a.up(0)
+	all := func(rows []statusRow) bool { return len(rows) == 3 }
+	a.settle("begin", all)
+
+	out, err := exec.Command(filepath.Join(bin, "ostor-agentd"), a.on(0)...).CombinedOutput()
+	if code := exitCode(err); code != daemon.ExitFailed || !strings.Contains(string(out), "runs already") {
+		t.Errorf("a second agent of the host: exit code %d, %s", code, out)
+	}
+
+	before := a.children(0)
+	if len(before) != 3 {
+		t.Fatalf("the agent has the children %v, want 3", before)
+	}
+	_ = syscall.Kill(before[0], syscall.SIGKILL)
+	_ = syscall.Kill(before[1], syscall.SIGKILL)
+	_ = syscall.Kill(before[2], syscall.SIGSTOP) // does not answer: killed after 4N
+	for end := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		now := a.children(0)
+		if len(now) == 3 && !slices.ContainsFunc(before, func(pid int) bool { return slices.Contains(now, pid) }) {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the children were %v and are %v", before, now)
+		}
+	}
+	a.settle("after all were lost", all)
+	if n := strings.Count(a.run("ostor-ctl", "agent-status", a.on(0)[0], "--json"), `"restarts": 1`); n != 3 {
+		t.Errorf("%d services were restarted once, want 3", n)
+	}
+
+	children := a.children(0)
+	_ = a.procs[0].Process.Kill()
+	<-a.procs[0].ended
+	for end := time.Now().Add(30 * time.Second); slices.ContainsFunc(children, alive); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("services outlive their agent")
+		}
+	}
+	var rows []statusRow
+	if err := json.Unmarshal([]byte(a.run("ostor-ctl", "agent-status", a.on(0)[0], "--json")), &rows); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		if r.Type != "S3GW" && r.Status != "STOPPED" {
+			t.Errorf("after the agent's death %s is %s, want released", r.ID, r.Status)
+		}
+	}
+	a.up(0)
+	a.settle("under the next agent", all)
+	a.stop(a.procs[0])
+	if code := a.procs[0].ProcessState.ExitCode(); code != daemon.ExitOK {
+		t.Errorf("after SIGTERM the exit code is %d", code)
+	}
+}
+
+// alive reports whether there is a process that has not ended.
+func alive(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return err == nil && !strings.Contains(string(b), ") Z ")
+}
+
+// exitCode returns how a command ended; -1 when it did not run.
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	return -1
+}
