@@ -1,9 +1,13 @@
 package fuse
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,7 +38,7 @@ func TestAgentd(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.run("ostor", append([]string{"init"}, a.on(0, "--ns", "1", "--os", "1")...)...)
-	a.up(0)
+	a.up(0, "--metrics", "unix:"+a.path("metrics"))
 	all := func(rows []statusRow) bool { return len(rows) == 3 }
 	a.settle("begin", all)
 
@@ -64,6 +68,14 @@ func TestAgentd(t *testing.T) {
 		t.Errorf("%d services were restarted once, want 3", n)
 	}
 
+	metrics := a.metrics()
+	for _, want := range []string{"ostor_agent_services 3", "ostor_agent_restarts_total 3", `ostor_ns_guards{service="0800000000000000"}`, `ostor_os_objects{service="1000000000000000"}`,
+		`ostor_s3gw_in_flight{service="80`, "\ngo_goroutines ", `go_goroutines{service="1000000000000000"}`} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("the metrics do not tell of %s", want)
+		}
+	}
+
 	children := a.children(0)
 	_ = a.procs[0].Process.Kill()
 	<-a.procs[0].ended
@@ -87,6 +99,25 @@ func TestAgentd(t *testing.T) {
 	if code := a.procs[0].ProcessState.ExitCode(); code != daemon.ExitOK {
 		t.Errorf("after SIGTERM the exit code is %d", code)
 	}
+}
+
+// metrics returns what the agent's address tells.
+func (a *agents) metrics() string {
+	a.t.Helper()
+	c := http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", a.path("metrics"))
+	}}}
+	resp, err := c.Get("http://agent/metrics")
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		a.t.Fatalf("status %d, %v: %s", resp.StatusCode, err, b)
+	}
+	return string(b)
 }
 
 // alive reports whether there is a process that has not ended.

@@ -58,9 +58,9 @@ func newAgents(t *testing.T, mount ...string) *agents {
 }
 
 // up starts the agent of a host.
-func (a *agents) up(h int) {
+func (a *agents) up(h int, more ...string) {
 	a.t.Helper()
-	p := a.start("ostor-agentd", a.on(h, "--gateway", "127.0.0.1:0", "--garbage-delay", "1s")...)
+	p := a.start("ostor-agentd", a.on(h, append([]string{"--gateway", "127.0.0.1:0", "--garbage-delay", "1s"}, more...)...)...)
 	a.procs[h] = p
 	a.t.Cleanup(func() {
 		a.signal(h, syscall.SIGCONT)
@@ -126,13 +126,16 @@ func (a *agents) signal(h int, sig syscall.Signal) {
 	_ = p.Signal(sig)
 }
 
+// again starts the agent of a host that has none.
+func again(a *agents, h int) { a.up(h) }
+
 // faults are the ways to lose a host, and to get it back.
 var faults = []struct {
 	name string
 	lose func(a *agents, h int)
 	heal func(a *agents, h int)
 }{
-	{"kill", func(a *agents, h int) { a.signal(h, syscall.SIGKILL) }, (*agents).up},
+	{"kill", func(a *agents, h int) { a.signal(h, syscall.SIGKILL) }, again},
 	{"freeze", func(a *agents, h int) {
 		a.signal(h, syscall.SIGSTOP)
 		a.do(fusesim.Request{Do: "freeze", Host: h, Locks: "drop"})
@@ -149,7 +152,7 @@ var faults = []struct {
 		a.do(fusesim.Request{Do: "boot", Host: h})
 		a.up(h)
 	}},
-	{"clean stop", func(a *agents, h int) { a.stop(a.procs[h]) }, (*agents).up},
+	{"clean stop", func(a *agents, h int) { a.stop(a.procs[h]) }, again},
 }
 
 // reader reads acknowledged keys again and again until ctx ends, each until it is there, and notes the longest time that took.

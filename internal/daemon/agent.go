@@ -61,6 +61,7 @@ func RunAgent(ctx context.Context, p *Process) (err error) {
 		return errors.Join(err, l.Close())
 	}
 	p.Registry.MustRegister(agentCollector{a})
+	p.Metrics.Also(runner.metrics)
 	tc, err := p.Config.TLS()
 	if err != nil {
 		return errors.Join(err, l.Close())

@@ -22,7 +22,7 @@ type Config struct {
 	Local     string `mapstructure:"local-dir"`   // host-local directory: identity of the host, locks that show an exit
 	Run       string `mapstructure:"run-dir"`     // host-local directory of unix sockets
 	Profile   string `mapstructure:"profile"`     // lease profile: test, fast, default, safe
-	Metrics   string `mapstructure:"metrics"`     // address of the Prometheus listener; "" = none
+	Metrics   string `mapstructure:"metrics"`     // address of the Prometheus listener, host:port or unix:/path; "" = none
 	Log       string `mapstructure:"log"`         // debug, info, warn, error
 	LogJSON   bool   `mapstructure:"log-json"`    // JSON instead of text
 	AccessLog string `mapstructure:"access-log"`  // file of the gateway's access log; "-" = standard error, "" = none
@@ -83,7 +83,7 @@ var flagHelp = map[string]struct {
 	"local-dir":     {"", "host-local `DIR` for the host's identity and locks (default /var/lib/ostor/local, or ~/.local/state/ostor when not root)"},
 	"run-dir":       {"", "host-local `DIR` for unix sockets (default /run/ostor, or a private directory of the user)"},
 	"profile":       {"default", "lease profile: test, fast, default or safe; the same on all hosts of a cluster"},
-	"metrics":       {"", "serve Prometheus metrics on this `ADDR`, for example 127.0.0.1:9100 (default off)"},
+	"metrics":       {"", "serve Prometheus metrics on this `ADDR`, for example 127.0.0.1:9100 or unix:/run/ostor/metrics (default off)"},
 	"log":           {"info", "log `LEVEL`: debug, info, warn, error"},
 	"log-json":      {false, "log in JSON"},
 	"access-log":    {"", "write a line per S3 request to `FILE`, which may be moved away at any time; - is standard error (default off)"},

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"reflect"
 	"strings"
@@ -13,9 +12,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	dto "github.com/prometheus/client_model/go"
 
 	"ostor/fsbackend"
 	"ostor/internal/fault"
+	"ostor/internal/rpc"
 )
 
 // Metrics is the Prometheus listener of a process, apart from the S3 address. Its zero address serves nothing.
@@ -26,21 +27,25 @@ type Metrics struct {
 
 	mu       sync.Mutex
 	services []*Service
+	more     prometheus.Gatherer // of other processes; nil = none
 }
 
-// ServeMetrics registers the process, the mount and the services, and answers GET /metrics at addr; "" registers only.
+// ServeMetrics registers the process, the mount and the services, and answers GET /metrics at addr, host:port or unix:/path; "" registers only.
 func ServeMetrics(addr string, reg *prometheus.Registry, mount *fsbackend.Counters) (*Metrics, error) {
 	m := &Metrics{reg: reg}
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), mountCollector{mount}, m)
 	if addr == "" {
 		return m, nil
 	}
-	l, err := net.Listen("tcp", addr)
+	if !strings.HasPrefix(addr, "unix:") {
+		addr = "tcp:" + addr
+	}
+	l, err := rpc.Listen(context.Background(), addr)
 	if err != nil {
 		return nil, fault.Wrap(fault.Invalid, err, "listen for metrics; choose another address with --metrics")
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.with(reg), promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second}))
 	m.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
 	m.done = make(chan struct{})
 	go func() {
@@ -48,6 +53,26 @@ func ServeMetrics(addr string, reg *prometheus.Registry, mount *fsbackend.Counte
 		_ = m.server.Serve(l) // ErrServerClosed: Close was called
 	}()
 	return m, nil
+}
+
+// with returns a gatherer of reg and of what Also added.
+func (m *Metrics) with(reg prometheus.Gatherer) prometheus.Gatherer {
+	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+		m.mu.Lock()
+		all := prometheus.Gatherers{reg}
+		if m.more != nil {
+			all = append(all, m.more)
+		}
+		m.mu.Unlock()
+		return all.Gather()
+	})
+}
+
+// Also adds metrics of other processes.
+func (m *Metrics) Also(g prometheus.Gatherer) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.more = g
 }
 
 // Watch adds services whose Stats are exported.

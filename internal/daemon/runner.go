@@ -26,10 +26,14 @@ type runner struct {
 	env      *Env
 	commands map[cluster.ServiceType]string
 	gateways map[cluster.ServiceID]string // where they listen
+	metrics  *childMetrics
 }
 
 func newRunner(e *Env) (*runner, error) {
-	r := &runner{env: e, commands: map[cluster.ServiceType]string{}, gateways: map[cluster.ServiceID]string{}}
+	r := &runner{env: e, commands: map[cluster.ServiceType]string{}, gateways: map[cluster.ServiceID]string{}, metrics: &childMetrics{children: map[cluster.ServiceID]string{}}}
+	if e.Config.Metrics != "" {
+		r.metrics.dir = e.Host.Run
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -49,7 +53,7 @@ func newRunner(e *Env) (*runner, error) {
 // args returns the arguments of a service's command.
 func (r *runner) args(s agent.Start) ([]string, error) {
 	c := &r.env.Config
-	args := []string{r.env.Path, "--metrics", "", "--local-dir", c.Local, "--run-dir", c.Run, "--profile", c.Profile, "--log", c.Log, "--log-json=" + strconv.FormatBool(c.LogJSON),
+	args := []string{r.env.Path, "--metrics", r.metrics.address(s.Service), "--local-dir", c.Local, "--run-dir", c.Run, "--profile", c.Profile, "--log", c.Log, "--log-json=" + strconv.FormatBool(c.LogJSON),
 		"--memory", fmt.Sprint(c.Memory), "--tls-cert", c.TLSCert, "--tls-key", c.TLSKey, "--tls-ca", c.TLSCA}
 	if s.Service.Type() == cluster.TypeGateway {
 		args = append(args, "--listen", r.gateways[s.Service], "--region", c.Region, "--default-cors="+strconv.FormatBool(c.CORS), "--volume", c.Volume, "--cluster-key", c.Key)
