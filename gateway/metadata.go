@@ -68,6 +68,12 @@ type metadata struct {
 func (c *call) writeMetadata() (metadata, error) {
 	h := c.r.Header
 	var m metadata
+	switch {
+	case c.query.has("versionId"):
+		return m, invalidArgument("This operation does not accept a version-id.")
+	case c.query.has("partNumber"): // a part whose uploadId was lost would replace the object
+		return m, invalidArgument("partNumber needs an uploadId.")
+	}
 	amz := false
 	for name := range h {
 		if strings.HasPrefix(name, "X-Amz-") {

@@ -82,6 +82,9 @@ func (c *call) uploadAndPart() (id cluster.UploadID, number int32, err error) {
 	if id, err = cluster.ParseUploadID(c.query.get("uploadId")); err != nil {
 		return id, 0, err
 	}
+	if c.query.has("versionId") {
+		return id, 0, invalidArgument("This operation does not accept a version-id.")
+	}
 	v, ok := c.query.lookup("partNumber")
 	if !ok {
 		return id, 0, invalidArgument("This operation does not accept a query-string without partNumber.")

@@ -91,6 +91,10 @@ func objectCases() section {
 			do("DELETE", "/{b}/k").by(alt).fails(403, "AccessDenied"), head("/{b}/k").by(alt).fails(403, ""), get("/{b}/none").by(alt).fails(403, "AccessDenied"), get("/{b}/none").by(nobody).fails(403, "AccessDenied"),
 			get("/{b}/k").shows("x"),
 		}},
+		{"arguments of other operations", []step{
+			put("/{b}/k", "x"), put("/{b}/k?versionId=null", "y").fails(400, "InvalidArgument"), put("/{b}/k?partNumber=1", "y").fails(400, "InvalidArgument"), put("/{b}/k?versionId=null", "").with("x-amz-copy-source: {b}/k").fails(400, "InvalidArgument"),
+			post("/{b}/k?uploads&versionId=null", "").fails(400, "InvalidArgument"), get("/{b}/k").shows("x"), get("/{b}/k?uploadId=").fails(404, "NoSuchUpload"),
+		}},
 		{"expected owner", []step{
 			put("/{b}/k", "x").with("x-amz-expected-bucket-owner: {main}"), put("/{b}/k", "x").with("x-amz-expected-bucket-owner: {alt}").fails(403, "AccessDenied"),
 			get("/{b}").with("x-amz-expected-bucket-owner: {main}foo").fails(403, "AccessDenied"), do("DELETE", "/{b}/k").with("x-amz-expected-bucket-owner: {alt}").fails(403, "AccessDenied"),
