@@ -21,6 +21,7 @@ import (
 
 	"ostor/discovery"
 	"ostor/fsbackend/memfs"
+	"ostor/fsbackend/store"
 	"ostor/gateway"
 	"ostor/gateway/account"
 	"ostor/internal/cluster"
@@ -54,6 +55,12 @@ const domain = "s3.example.com"
 
 func newSite(t testing.TB, names, objects int) *site {
 	t.Helper()
+	return newOwnedSite(t, names, objects, func(*site, string) store.Owner { return owner{t} })
+}
+
+// newOwnedSite asks own for the right to each service's directory.
+func newOwnedSite(t testing.TB, names, objects int, own func(s *site, dir string) store.Owner) *site {
+	t.Helper()
 	s := &site{t: t, fs: memfs.New(), metrics: prometheus.NewRegistry()}
 	ctx := t.Context()
 	log := slog.New(slog.NewTextHandler(testLog{}, &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -65,14 +72,14 @@ func newSite(t testing.TB, names, objects int) *site {
 	t.Cleanup(s.close)
 	for _, id := range v.Objects() {
 		s.mkdirs(discovery.ServiceDir(id))
-		o, err := objserver.Open(ctx, objserver.Options{FS: s.fs, Dir: discovery.ServiceDir(id), Owner: owner{t}, ID: id, Logger: log})
+		o, err := objserver.Open(ctx, objserver.Options{FS: s.fs, Dir: discovery.ServiceDir(id), Owner: own(s, discovery.ServiceDir(id)), ID: id, Logger: log})
 		s.must(err)
 		s.objects = append(s.objects, o)
 		s.topology.SetLocalObject(id, o)
 	}
 	for _, id := range v.Names {
 		s.mkdirs(discovery.ServiceDir(id))
-		n, err := nameserver.Open(ctx, nameserver.Options{FS: s.fs, Dir: discovery.ServiceDir(id), Owner: owner{t}, Objects: s.topology, GarbageDelay: -1, Logger: log})
+		n, err := nameserver.Open(ctx, nameserver.Options{FS: s.fs, Dir: discovery.ServiceDir(id), Owner: own(s, discovery.ServiceDir(id)), Objects: s.topology, GarbageDelay: -1, Logger: log})
 		s.must(err)
 		s.names = append(s.names, n)
 		s.topology.SetLocalName(id, n)
