@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -61,6 +62,7 @@ func (c *client) request(method, target string, body io.Reader, length int64, ha
 	if err := signer.SignHTTP(context.Background(), key, r, hash, "s3", "us-east-1", time.Now()); err != nil {
 		panic(err) // of a request that cannot be signed: the test is wrong
 	}
+	r.Header.Set("Content-Length", strconv.FormatInt(length, 10)) // as net/http hands it on, also when it is 0
 	return r
 }
 
