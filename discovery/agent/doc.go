@@ -20,7 +20,7 @@
 //
 // A [Runner] starts a service as a process of its own. One that ends is started again after a pause that doubles from N/4 to 16N; when it has ended five times in a row without
 // serving for 8N, the agent gives it up for 40N and says so in its heartbeat, so that another host takes it. A process that lost its ownership is started again only while the newest claim is
-// still this host's: when somebody else has claimed, it is theirs. A process that does not answer pings for 4N is killed: its lease could not be renewed by it either.
+// still this host's: when somebody else has claimed, it is theirs. A process that does not answer four pings in a row, one every N, is killed: its lease could not be renewed by it either.
 //
 // Gateways are run too. They belong to their host, are never given up and are not counted.
 //

@@ -107,8 +107,7 @@ func (a *Agent) attend(j *job, p Process) {
 	ready := p.Ready()
 	tick := time.NewTicker(a.opts.Unit)
 	defer tick.Stop()
-	answered := a.now()
-	serving := false
+	serving, misses := false, 0
 	for {
 		select {
 		case <-p.Ended():
@@ -122,9 +121,9 @@ func (a *Agent) attend(j *job, p Process) {
 			if !ok {
 				continue
 			}
-			serving, answered = true, a.now()
+			serving = true
 			a.mu.Lock()
-			j.serving, j.since, j.address = true, answered, addr
+			j.serving, j.since, j.address = true, a.now(), addr
 			a.mu.Unlock()
 			a.log.Info("a service serves", logkey.Service, j.id.String(), logkey.Addr, addr)
 			a.hurry()
@@ -135,10 +134,11 @@ func (a *Agent) attend(j *job, p Process) {
 			ctx, cancel := context.WithTimeout(context.Background(), a.opts.Unit)
 			err := p.Ping(ctx)
 			cancel()
-			if err == nil {
-				answered = a.now()
-			} else if silence := a.now() - answered; silence >= suspectAfter*a.opts.Unit {
-				a.log.Error("a service does not answer and is killed", logkey.Service, j.id.String(), logkey.Duration, silence.String(), logkey.Error, err)
+			// Misses, not time: this host may have been asleep, and its services with it.
+			if misses++; err == nil {
+				misses = 0
+			} else if misses >= suspectAfter {
+				a.log.Error("a service does not answer and is killed", logkey.Service, j.id.String(), logkey.Count, misses, logkey.Error, err)
 				a.count(func(s *Stats) { s.Kills++ })
 				serving = false // once
 				p.Kill()

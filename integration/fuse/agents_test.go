@@ -283,11 +283,12 @@ func (a *agents) loseHost(victim int, names, clean bool, lose, heal func()) {
 	}
 	t.Logf("no write for %.1fN, a read took up to %.1fN; all services elsewhere after at most %.1fN; %d acknowledged writes, %d after the longest gap, %d reads; %d replies 503",
 		units(outage), units(r.longest), units(taken), total(clients), acks, r.reads, busy)
-	limit := 13*leaseUnit + 8*time.Second
+	const noise = 12 * time.Second // of a machine that does other things too
+	limit := 13*leaseUnit + noise
 	if !names || clean { // writes go on: at most one timeout of 5 s
-		limit = 8 * time.Second
+		limit = noise
 	}
-	if outage > limit || acks == 0 || r.longest > 13*leaseUnit+8*time.Second {
+	if outage > limit || acks == 0 || r.longest > 13*leaseUnit+noise {
 		t.Errorf("no write for %v (want at most %v), a read took %v", outage, limit, r.longest)
 	}
 }
