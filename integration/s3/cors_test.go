@@ -1,8 +1,12 @@
 package s3
 
 import (
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"ostor/gateway"
 )
 
 const corsXML = `<CORSConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
@@ -71,4 +75,32 @@ func TestCORS(t *testing.T) {
 		{ask: ask{method: "GET", target: "/box?cors"}, status: 404, code: "NoSuchCORSConfiguration"},
 		{ask: ask{method: "OPTIONS", target: "/none/key", anonymous: true, header: []string{"Origin: https://x.test", "Access-Control-Request-Method: GET"}}, status: 404, code: "NoSuchBucket"},
 	})
+}
+
+// TestCORSWithoutDefault has a gateway that lets pages of no origin in unless a bucket says so: the question about a presigned URL, which is anonymous, as any other.
+func TestCORSWithoutDefault(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, 1)
+	s.bucket("box")
+	gw, err := gateway.New(gateway.Options{Topology: s.topology, Accounts: s.accounts, NoDefaultCORS: true})
+	s.must(err)
+	strict := httptest.NewServer(gw)
+	t.Cleanup(strict.Close)
+	s.server = strict
+	for _, method := range []string{"GET", "PUT"} {
+		signed, _, err := signer().PresignHTTP(t.Context(), credentials(&s.alice), s.request(ask{method: method, target: "/box/foo?X-Amz-Expires=1000"}), "UNSIGNED-PAYLOAD", "s3", "us-east-1", time.Now())
+		s.must(err)
+		_, query, _ := strings.Cut(signed, "?")
+		page := []string{"Origin: example", "Access-Control-Request-Method: " + method}
+		question := ask{method: "OPTIONS", target: "/box/foo?" + query, anonymous: true, header: page}
+		nothing := map[string]string{"Access-Control-Allow-Origin": "", "Access-Control-Allow-Methods": ""}
+		s.run([]step{
+			{ask: ask{method: "OPTIONS", target: question.target, anonymous: true}, status: 400, code: "BadRequest"},
+			{ask: question, status: 403, code: "AccessForbidden", headers: nothing},
+			{ask: ask{method: "GET", target: "/box", header: page[:1]}, status: 200, headers: nothing},
+			{ask: ask{method: "PUT", target: "/box?cors", body: "<CORSConfiguration><CORSRule><AllowedOrigin>example</AllowedOrigin><AllowedMethod>" + method + "</AllowedMethod></CORSRule></CORSConfiguration>"}, status: 200},
+			{ask: question, status: 200, headers: map[string]string{"Access-Control-Allow-Origin": "example", "Access-Control-Allow-Methods": method}},
+			{ask: ask{method: "DELETE", target: "/box?cors"}, status: 204},
+		})
+	}
 }
