@@ -6,7 +6,7 @@ CMDS    := $(notdir $(wildcard cmd/*))
 DIR     ?= ./ostor-data
 PREFIX  ?= /usr/local
 FUZZTIME ?= 30s
-FUZZCOUNT ?= 4000x
+FUZZCOUNT ?= 2000x
 BENCHTIME ?= 2s
 NAMES ?= 1000000
 SIM_TIME ?= 10m
@@ -42,7 +42,7 @@ fuzz: ## each fuzz target for FUZZTIME (30s)
 	  done; done
 
 # By count: with a short time on a busy machine, go test fails with "context deadline exceeded" now and then.
-fuzz-short: ## about a minute of fuzzing: FUZZCOUNT (4000x) inputs for each target of the gateway
+fuzz-short: ## about a minute of fuzzing: FUZZCOUNT (2000x) inputs for each target of the gateway
 	@for p in $$($(GO) list ./gateway/...); do \
 	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 	    out=$$($(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZCOUNT) -fuzzminimizetime 100x $$p 2>&1) || { echo "$$out"; exit 1; }; \
