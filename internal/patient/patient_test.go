@@ -74,7 +74,7 @@ func TestTimeGoesOn(t *testing.T) {
 		}
 		m.Unlock()
 		rw.RUnlock()
-		wg.Go(func() { rw.RLock(); rw.RUnlock() })
+		wg.Go(func() { rw.RLock(); defer rw.RUnlock() })
 		wg.Wait()
 		if took := time.Since(began); took != time.Hour+3*time.Second {
 			t.Errorf("took %v, want 1h0m3s", took)
