@@ -9,8 +9,9 @@ import (
 // Slow clients. A connection may stay silent, or trickle, for stallTimeout: each progressBytes received or sent give it that long again. So a client that
 // keeps about a kilobyte per second may take days over 5 GiB, and one that sends a byte a second is cut off after a minute.
 const (
-	stallTimeout  = 60 * time.Second
-	progressBytes = 64 << 10
+	stallTimeout   = 60 * time.Second
+	progressBytes  = 64 << 10
+	refusalTimeout = 10 * time.Second // for the reply to who was cut off
 )
 
 // progress extends the deadlines of one connection as data moves. It is used by one goroutine at a time.
@@ -55,6 +56,15 @@ func (p *progress) received() {
 	_ = p.rc.SetWriteDeadline(time.Now().Add(stallTimeout + commitTimeout))
 }
 
+// failed ends the reading of a body that broke off. The read deadline stays: net/http reads on before the next request, up to 256 KiB, and a client that was cut off for its slowness would be waited for
+// there without an end.
+func (p *progress) failed() {
+	if p.rc == nil {
+		return
+	}
+	_ = p.rc.SetWriteDeadline(time.Now().Add(refusalTimeout))
+}
+
 // bodyReader is the request's body as the client sends it: it extends the deadlines while bytes come, notes when the last one came, and counts.
 type bodyReader struct {
 	io.ReadCloser
@@ -70,7 +80,11 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	b.progress.add(n)
 	if err != nil && b.end.IsZero() {
 		b.end = b.now()
-		b.progress.received()
+		if err == io.EOF {
+			b.progress.received()
+		} else {
+			b.progress.failed()
+		}
 	}
 	return n, err
 }

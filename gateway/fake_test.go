@@ -158,6 +158,14 @@ func (n *fakeNames) UnsealBucket(_ context.Context, id cluster.BucketID, _ clust
 // ApplyRecords takes everything: what is kept in records is tested on real servers.
 func (n *fakeNames) ApplyRecords(context.Context, []cluster.RecordChange) error { return nil }
 
+func (n *fakeNames) GetUpload(_ context.Context, _ cluster.BucketID, key string, id cluster.UploadID) (cluster.Upload, error) {
+	return cluster.Upload{ID: id, Key: key, Owner: 1}, nil
+}
+
+func (n *fakeNames) ListRecords(context.Context, string, string, int) ([]cluster.Record, bool, error) {
+	return nil, false, nil
+}
+
 func (n *fakeNames) UpdateBucket(_ context.Context, b cluster.Bucket) (cluster.Bucket, error) {
 	n.c.mu.Lock()
 	defer n.c.mu.Unlock()
