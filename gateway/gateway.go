@@ -234,6 +234,9 @@ func (g *Gateway) serve(c *call) error {
 	if c.op == opNotImplemented {
 		return s3.ErrNotImplemented // but not to strangers
 	}
+	if err := refuseHeaders(c.r.Header); err != nil {
+		return err
+	}
 	err = handlers[c.op](g, c)
 	if err == nil || c.w.begun() || c.bkt == nil || !errors.Is(err, fault.NoBucket) {
 		return err

@@ -28,7 +28,7 @@ const (
 	maxSystemHeader    = 2 << 10 // bytes of one value
 )
 
-// refusedHeaders ask a write for what this server does not have. Taking them silently would store an object without the lock, tags or encryption that its
+// refusedHeaders ask for what this server does not have. Taking them silently would store an object without the lock, tags or encryption that its
 // writer believes it has.
 var refusedHeaders = set(
 	"X-Amz-Server-Side-Encryption", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", "X-Amz-Server-Side-Encryption-Bucket-Key-Enabled",
@@ -46,10 +46,10 @@ func set(names ...string) map[string]bool {
 	return m
 }
 
-// refuseHeaders returns NotImplemented for a header of names that is there.
-func refuseHeaders(h http.Header, names map[string]bool) error {
+// refuseHeaders returns NotImplemented for a header that asks for what this server does not have. Every operation comes by it.
+func refuseHeaders(h http.Header) error {
 	for name := range h {
-		if strings.HasPrefix(name, "X-Amz-") && names[name] {
+		if strings.HasPrefix(name, "X-Amz-") && refusedHeaders[name] {
 			return notImplemented("The header " + strings.ToLower(name))
 		}
 	}
@@ -64,7 +64,7 @@ type metadata struct {
 	owner   cluster.UserID
 }
 
-// writeMetadata reads the metadata of a PUT, copy or multipart upload, and refuses what is not implemented.
+// writeMetadata reads the metadata of a PUT, copy or multipart upload.
 func (c *call) writeMetadata() (metadata, error) {
 	h := c.r.Header
 	var m metadata
@@ -77,9 +77,8 @@ func (c *call) writeMetadata() (metadata, error) {
 	amz := false
 	for name := range h {
 		if strings.HasPrefix(name, "X-Amz-") {
-			if amz = true; refusedHeaders[name] {
-				return m, notImplemented("The header " + strings.ToLower(name))
-			}
+			amz = true
+			break
 		}
 	}
 	if amz {

@@ -12,9 +12,6 @@ import (
 
 // getObjectAttributes answers GetObjectAttributes: of an object, or a version of it, what x-amz-object-attributes names. Parts are listed also when they have no checksums.
 func (g *Gateway) getObjectAttributes(c *call) error {
-	if err := refuseHeaders(c.r.Header, refusedHeaders); err != nil {
-		return err
-	}
 	asked := map[string]bool{}
 	for _, v := range c.r.Header["X-Amz-Object-Attributes"] {
 		for name := range strings.SplitSeq(v, ",") {

@@ -85,10 +85,7 @@ func (g *Gateway) createBucket(c *call) error {
 	if err := s3.CheckBucketName(c.bucket); err != nil {
 		return err
 	}
-	if err := refuseHeaders(c.r.Header, refusedHeaders); err != nil {
-		return err
-	}
-	location, err := g.locationConstraint(c)
+	location, tags, err := g.bucketConfiguration(c)
 	if err != nil {
 		return err
 	}
@@ -105,6 +102,9 @@ func (g *Gateway) createBucket(c *call) error {
 	b := cluster.Bucket{Name: c.bucket, ID: cluster.BucketID(cluster.RandomID()), Owner: c.who.user, Created: g.clock().UTC().Truncate(time.Millisecond), Location: location, Attrs: attrs}
 	if strings.EqualFold(c.header("X-Amz-Bucket-Object-Lock-Enabled"), "true") {
 		b.Versioning, b.Attrs = cluster.VersioningEnabled, withAttr(b.Attrs, cluster.AttrLock, encodeBucketLock(nil))
+	}
+	if tags != nil {
+		b.Attrs = withAttr(b.Attrs, cluster.AttrTags, tags)
 	}
 	existing, err := ns.CreateBucket(ctx, b)
 	switch {
@@ -123,30 +123,38 @@ func (g *Gateway) createBucket(c *call) error {
 	return c.replyEmpty(http.StatusOK)
 }
 
-// asksMore reports whether b asks for ownership controls or an object lock that the existing bucket has not.
+// asksMore reports whether b asks for ownership controls, tags or an object lock that the existing bucket has not.
 func asksMore(b, existing *cluster.Bucket) bool {
 	ownership := attr(b.Attrs, cluster.AttrOwnership)
+	tags := attr(b.Attrs, cluster.AttrTags)
 	return ownership != nil && !bytes.Equal(ownership, attr(existing.Attrs, cluster.AttrOwnership)) ||
+		tags != nil && !bytes.Equal(tags, attr(existing.Attrs, cluster.AttrTags)) ||
 		attr(b.Attrs, cluster.AttrLock) != nil && attr(existing.Attrs, cluster.AttrLock) == nil
 }
 
-// locationConstraint reads the body of CreateBucket and returns the bucket's location.
-func (g *Gateway) locationConstraint(c *call) (string, error) {
+// bucketConfiguration reads the body of CreateBucket and returns the bucket's location and the value of its tags, nil for none.
+func (g *Gateway) bucketConfiguration(c *call) (location string, tags []byte, err error) {
 	body, err := c.wholeBody(maxSmallXML)
 	if err != nil || len(body) == 0 {
-		return g.region, err
+		return g.region, nil, err
 	}
 	var conf s3.CreateBucketConfiguration
 	if err := s3.DecodeXML(strings.NewReader(string(body)), maxSmallXML, &conf); err != nil {
-		return "", err
+		return "", nil, err
 	}
-	if conf.Location != nil || conf.Bucket != nil || conf.Tags != nil {
-		return "", notImplemented("This element of CreateBucketConfiguration")
+	if conf.Location != nil || conf.Bucket != nil {
+		return "", nil, notImplemented("This element of CreateBucketConfiguration")
+	}
+	if conf.Tags != nil {
+		if err := s3.CheckTags(conf.Tags.Tags, s3.MaxBucketTags); err != nil {
+			return "", nil, err
+		}
+		tags = encodeTags(conf.Tags.Tags)
 	}
 	if l := conf.LocationConstraint; l == "" || l == g.region {
-		return g.region, nil
+		return g.region, tags, nil
 	}
-	return "", s3.ErrInvalidLocationConstraint
+	return "", nil, s3.ErrInvalidLocationConstraint
 }
 
 // locationOf returns a bucket's region: that of a bucket made before there were locations is the gateway's.

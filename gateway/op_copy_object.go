@@ -271,9 +271,6 @@ func (g *Gateway) uploadPartCopy(c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := refuseHeaders(c.r.Header, refusedHeaders); err != nil {
-		return err
-	}
 	src, err := c.copySource()
 	if err != nil {
 		return err

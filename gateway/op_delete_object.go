@@ -13,9 +13,6 @@ import (
 
 // deleteObject answers DeleteObject. Deleting what is not there succeeds, as in S3, unless a condition asks for it.
 func (g *Gateway) deleteObject(c *call) error {
-	if err := refuseHeaders(c.r.Header, refusedHeaders); err != nil {
-		return err
-	}
 	r := g.deleteRequest(c, c.key)
 	versioned := c.query.has("versionId")
 	if versioned {

@@ -19,9 +19,6 @@ const (
 
 // deleteObjects answers DeleteObjects: every key by itself, authorised and decided as a DeleteObject of its own.
 func (g *Gateway) deleteObjects(c *call) error {
-	if err := refuseHeaders(c.r.Header, refusedHeaders); err != nil {
-		return err
-	}
 	body, err := c.openBody(maxDeleteXML)
 	if err != nil {
 		return tooLong(err)

@@ -20,9 +20,6 @@ const readTries = 4
 //
 // Nothing is sent before the first bytes were read and verified, so an object that was replaced in between is looked up again, and a damaged one is an error and not a broken reply.
 func (g *Gateway) getObject(c *call) error {
-	if err := refuseHeaders(c.r.Header, refusedHeaders); err != nil {
-		return err
-	}
 	r := cluster.LookupRequest{Bucket: c.bkt.ID, Key: c.key}
 	versioned := c.query.has("versionId")
 	if versioned {

@@ -65,9 +65,6 @@ func (c *call) uploadChecksum() (cluster.Checksum, error) {
 
 // completeMultipartUpload answers CompleteMultipartUpload. The name server's CompleteUpload is the point of no return; repeating the request after it gives the same answer.
 func (g *Gateway) completeMultipartUpload(c *call) error {
-	if err := refuseHeaders(c.r.Header, refusedHeaders); err != nil {
-		return err
-	}
 	id, err := cluster.ParseUploadID(c.query.get("uploadId"))
 	if err != nil {
 		return err
@@ -175,9 +172,6 @@ func partChecksum(p *s3.CompletedPart) (cluster.Checksum, error) {
 
 // abortMultipartUpload answers AbortMultipartUpload.
 func (g *Gateway) abortMultipartUpload(c *call) error {
-	if err := refuseHeaders(c.r.Header, refusedHeaders); err != nil {
-		return err
-	}
 	id, err := cluster.ParseUploadID(c.query.get("uploadId"))
 	if err != nil {
 		return err
@@ -199,9 +193,6 @@ func (g *Gateway) abortMultipartUpload(c *call) error {
 
 // listParts answers ListParts.
 func (g *Gateway) listParts(c *call) error {
-	if err := refuseHeaders(c.r.Header, refusedHeaders); err != nil {
-		return err
-	}
 	id, err := cluster.ParseUploadID(c.query.get("uploadId"))
 	if err != nil {
 		return err

@@ -17,9 +17,6 @@ func (g *Gateway) uploadPart(c *call) error {
 	if c.lengthless() {
 		return s3.ErrMissingContentLength
 	}
-	if err := refuseHeaders(c.r.Header, refusedHeaders); err != nil {
-		return err
-	}
 	body, err := c.openBody(cluster.MaxPutBytes)
 	if err != nil {
 		return err

@@ -42,7 +42,9 @@ type CreateBucketConfiguration struct {
 	LocationConstraint string    `xml:"LocationConstraint"`
 	Location           *struct{} `xml:"Location"`
 	Bucket             *struct{} `xml:"Bucket"`
-	Tags               *struct{} `xml:"Tags"`
+	Tags               *struct {
+		Tags []Tag `xml:"Tag"`
+	} `xml:"Tags"`
 }
 
 // WriteLocation writes the reply of GetBucketLocation. The location of the default region us-east-1 is empty, as in S3.
