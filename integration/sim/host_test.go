@@ -162,8 +162,22 @@ func (h *host) agent(ctx context.Context, s *service) {
 		if last := s.last(); len(others) == 0 && (last == nil || last.h == h || last.released.Load()) {
 			want = true
 		}
-		if !want && w.faulty() && w.chance(0.004*w.wild) { // a false suspicion
+		often := 0.004 * w.wild
+		if w.hint == hintFreezes {
+			often = 0.03
+		}
+		if w.hint == hintCuts { // two claim at the same time, then there is time for one of them to wait
+			often = 0
+			switch since := time.Since(time.Unix(0, s.suspected.Load())); {
+			case since < 7*unit/10:
+				want, silent = true, max(silent, 4*unit)
+			case since > 14*unit:
+				often = 0.2
+			}
+		}
+		if !want && w.faulty() && w.chance(often) { // a false suspicion
 			want, silent = true, max(silent, 4*unit)
+			s.suspected.Store(time.Now().UnixNano())
 			if w.chance(0.4) { // and the owner stops as the claim lands
 				for _, p := range others {
 					if p.h != h {
@@ -172,7 +186,7 @@ func (h *host) agent(ctx context.Context, s *service) {
 				}
 			}
 		}
-		if want && w.chance(0.5) {
+		if want && (w.hint == hintCuts || w.chance(0.5)) {
 			h.start(ctx, s, silent)
 		}
 	}
@@ -243,6 +257,13 @@ func (w *world) inject() {
 		if w.hint == hintReboots {
 			every(12*unit, func() { h.crash(w.fault(unit / 2)) })
 		}
+		if w.hint == hintKills {
+			every(8*unit, func() {
+				if p := some(); p != nil {
+					p.kill("kill -9")
+				}
+			})
+		}
 		if w.hint == hintReleases {
 			every(8*unit, func() {
 				if p := some(); p != nil {
@@ -291,7 +312,7 @@ func (w *world) inject() {
 			h.mu.Unlock()
 		})
 	}
-	if w.hint == hintCuts || w.hint == hintWrites {
+	if w.hint == hintWrites {
 		every(8*unit, func() {
 			w.n.cuts.Add(1)
 			w.storage.powerCut(uint64(w.below(1 << 30)))

@@ -189,7 +189,11 @@ func parent(name string) string {
 func (m *procFS) Create(name string) (fsbackend.File, error) {
 	f := &simFile{m: m, name: name, writable: true, dirty: -1}
 	w := m.p.w
-	cut := strings.HasSuffix(name, ".claim") && w.faulty() && w.chance(0.02*w.wild)
+	often := 0.02 * w.wild
+	if w.hint == hintCuts {
+		often = 0.3
+	}
+	cut := strings.HasSuffix(name, ".claim") && w.faulty() && w.chance(often)
 	err := m.changeNames([]string{parent(name)}, func(under *memfs.FS) (err error) {
 		if cut { // as the claim lands: one that is under way elsewhere may vanish
 			w.n.cuts.Add(1)

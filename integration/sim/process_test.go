@@ -220,7 +220,11 @@ func (p *process) checkpoints() {
 		if p.pause() != nil || !p.enter() {
 			return
 		}
-		if p.w.faulty() && p.w.chance(0.04*p.w.wild) { // the process stops in the middle of it
+		often := 0.04 * p.w.wild
+		if p.w.hint == hintFreezes {
+			often = 0.2
+		}
+		if p.w.faulty() && p.w.chance(often) { // the process stops in the middle of it
 			time.AfterFunc(p.w.duration(unit/4), func() { p.freeze(min(6*unit+p.w.duration(12*unit), time.Until(p.w.end))) })
 		}
 		err := p.engine.Checkpoint(p.ctx)

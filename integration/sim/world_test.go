@@ -41,9 +41,10 @@ const (
 	hintDeletes         // of a cluster
 	hintWrites          // of a cluster: writes while the storage loses power
 	hintBreaks          // of a cluster: connections break
-	hintCuts            // the storage loses power, at claims above all
+	hintCuts            // owners that live are suspected by two at once, and the storage loses power as a claim lands
 	hintReleases        // services are stopped cleanly and move to another host
 	hintFreezes         // owners stop in the middle of checkpoints and as claims land
+	hintKills           // processes are killed
 	hintReboots         // hosts crash and are back at once
 	hints
 )
@@ -110,6 +111,8 @@ type service struct {
 	sid    cluster.ServiceID // in a cluster; 0 = a store or an object server without others
 	dir    string
 	newest atomic.Uint64 // generation that served last
+
+	suspected atomic.Int64 // when an owner that lives was last suspected, in nanoseconds since 1970
 
 	mu      sync.Mutex
 	procs   []*process          // that live, in order of start
