@@ -127,8 +127,11 @@ func lived(t testing.TB, fs *memfs.FS, seed uint64, steps int, sizes ...int) (h 
 	if err := s.Collect(t.Context()); err != nil { // moves what is in sparse files of earlier generations
 		t.Fatal(err)
 	}
-	for i := range 40 { // in the log only
-		p := past{9_000_000 + i, 1 + rng.IntN(16<<10), live}
+	if err := s.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 40 { // in the log only: together less than a memtable
+		p := past{9_000_000 + i, 1 + rng.IntN(1<<10), live}
 		h.set(create(t, s, content(p.seed, p.size)), p)
 	}
 	t.Cleanup(func() { _ = s.Close(context.Background()) })
@@ -301,7 +304,7 @@ func TestRebuildDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 20 {
-		add(3000) // in the log
+		add(2000) // in the log: together less than a memtable
 	}
 	header, payload := blocksOf(t, s, ids[3])[1], blocksOf(t, s, ids[7])[0]
 	crashed := fs.CrashClone(memfs.Nothing)
@@ -309,7 +312,7 @@ func TestRebuildDamage(t *testing.T) {
 	geo := tiny(0)
 	flip(t, crashed, header.Name(testDir), geo.HeaderOffset(header.Pool, header.Block)+5)
 	flip(t, crashed, payload.Name(testDir), geo.BlockOffset(payload.Pool, payload.Block)+31_000)
-	marker := content(25, 3000)
+	marker := content(25, 2000)
 	damaged := false
 	eachFile(t, crashed, func(dir, name string) {
 		if !strings.HasPrefix(name, "log-") {
