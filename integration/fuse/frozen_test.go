@@ -4,16 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"errors"
 	awss3 "github.com/aws/aws-sdk-go-v2/service/s3"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -117,7 +118,7 @@ func TestFrozenObjectServer(t *testing.T) {
 			t.Fatal("all is well, and a write failed")
 		}
 	}
-	_ = objects[0].Process.Signal(syscall.SIGSTOP)
+	freeze(t, objects[0])
 	// All at once, so that all are on their way before anybody knows.
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -158,6 +159,33 @@ func TestFrozenObjectServer(t *testing.T) {
 	s.again(lost)
 }
 
+// freeze stops a process and returns once all its threads stand still: kill(2) does not wait for those that run, and one of them can still answer a request.
+func freeze(t *testing.T, p *process) {
+	t.Helper()
+	if err := p.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for begin := time.Now(); ; time.Sleep(time.Millisecond) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.Process.Pid))
+		if err != nil || len(threads) == 0 {
+			t.Fatalf("no threads of process %d: %v", p.Process.Pid, err)
+		}
+		stopped := 0
+		for _, name := range threads {
+			b, _ := os.ReadFile(name) // one that has ended is gone
+			if i := bytes.LastIndexByte(b, ')'); len(b) == 0 || i > 0 && bytes.HasPrefix(b[i:], []byte(") T")) {
+				stopped++
+			}
+		}
+		if stopped == len(threads) {
+			return
+		}
+		if time.Since(begin) > 10*time.Second {
+			t.Fatalf("%d of %d threads stopped", stopped, len(threads))
+		}
+	}
+}
+
 // again waits until all keys can be read.
 func (s *site) again(keys []string) {
 	s.t.Helper()
@@ -183,7 +211,7 @@ func TestFrozenNameServer(t *testing.T) {
 	if _, ok := s.timedPut("k", 100); !ok {
 		t.Fatal("all is well, and a write failed")
 	}
-	_ = s.services[s.name].Process.Signal(syscall.SIGSTOP)
+	freeze(t, s.services[s.name])
 	var wg sync.WaitGroup
 	requests := []func() (time.Duration, bool){
 		func() (time.Duration, bool) { return s.timedPut("k", 100) },
