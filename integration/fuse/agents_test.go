@@ -253,6 +253,12 @@ func (a *agents) loseHost(victim int, names, clean bool, lose, heal func()) {
 	}
 	r := &reader{}
 	wg.Go(func() { r.work(load, a.client(a.gateways[healthy[1]]), keys, rand.New(rand.NewPCG(*seed, 99))) })
+	racers := newRace()
+	for i := range 4 {
+		wg.Go(func() {
+			racers.work(load, i, a.client(a.gateways[healthy[i%2]]), rand.New(rand.NewPCG(*seed, 200+uint64(i))))
+		})
+	}
 
 	begin := time.Now()
 	lose()
@@ -276,6 +282,8 @@ func (a *agents) loseHost(victim int, names, clean bool, lose, heal func()) {
 	heal()
 	all := func(rows []statusRow) bool { return len(rows) == 7 }
 	a.settle("after the host came back", all)
+	racers.settle(ctx, t, a.s3)
+	racers.check(t)
 	for _, c := range clients {
 		if n := c.check(ctx, t, a.site, "after the host came back"); n == 0 {
 			t.Errorf("client %d wrote nothing: the test tried nothing", c.id)
