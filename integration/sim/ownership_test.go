@@ -185,10 +185,10 @@ var mutants = []struct {
 	runs  int
 	quick bool
 }{
-	{ackWithoutCheck, hintFreezes, 150, false}, {noWait, hintFreezes, 20, true}, {waitFromSuspicion, hintFreezes, 40, true}, {sharedFiles, hintFreezes, 100, false},
-	{reuseWithoutCheck, hintFreezes, 0, false}, {deadlineFromEnd, hintFreezes, 100, false}, {inheritTimeout, hintFreezes, 150, false}, {noLookUp, hintFreezes, 20, true},
-	{clockDrift, hintFreezes, 250, false}, {inheritBoot, hintReboots, 100, false}, {clockStops, hintNone, 60, true}, {releaseWithoutDrain, hintReleases, 200, false},
-	{serveBeforeManifest, hintNone, 20, true}, {inheritExit, hintKills, 200, false}, {bootDiffers, hintFreezes, 20, true}, {proofOfLastOnly, hintFreezes, 20, true},
+	{ackWithoutCheck, hintFreezes, 150, false}, {noWait, hintFreezes, 100, true}, {waitFromSuspicion, hintFreezes, 100, true}, {sharedFiles, hintFreezes, 100, false},
+	{reuseWithoutCheck, hintFreezes, 0, false}, {deadlineFromEnd, hintFreezes, 100, false}, {inheritTimeout, hintFreezes, 150, false}, {noLookUp, hintFreezes, 100, true},
+	{clockDrift, hintFreezes, 250, false}, {inheritBoot, hintReboots, 100, false}, {clockStops, hintNone, 150, true}, {releaseWithoutDrain, hintReleases, 200, false},
+	{serveBeforeManifest, hintNone, 100, true}, {inheritExit, hintKills, 200, false}, {bootDiffers, hintFreezes, 100, true}, {proofOfLastOnly, hintFreezes, 100, true},
 	{sealWithoutSync, hintCuts, 100, false}, {inheritElsewhere, hintReleases, 200, false}, {lookAtNextOnly, hintCuts, 0, false},
 }
 
