@@ -24,16 +24,7 @@ import (
 // cleanly, and the next agent has them at once.
 func TestAgentd(t *testing.T) {
 	t.Parallel()
-	bin, err := commands()
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := os.MkdirTemp("", "of")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(root) })
-	a := &agents{site: &site{t: t, bin: bin, root: root}, procs: make([]*process, 1), ids: make([]string, 1), gateways: make([]string, 1)}
+	a := &agents{site: bare(t), procs: make([]*process, 1), ids: make([]string, 1), gateways: make([]string, 1)}
 	if err := os.Mkdir(a.path("host0"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +33,7 @@ func TestAgentd(t *testing.T) {
 	all := func(rows []statusRow) bool { return len(rows) == 3 }
 	a.settle("begin", all)
 
-	out, err := exec.Command(filepath.Join(bin, "ostor-agentd"), a.on(0)...).CombinedOutput()
+	out, err := exec.Command(filepath.Join(a.bin, "ostor-agentd"), a.on(0)...).CombinedOutput()
 	if code := exitCode(err); code != daemon.ExitFailed || !strings.Contains(string(out), "runs already") {
 		t.Errorf("a second agent of the host: exit code %d, %s", code, out)
 	}

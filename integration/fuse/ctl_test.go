@@ -20,16 +20,7 @@ func TestCtl(t *testing.T) {
 	if _, err := os.Stat("/dev/fuse"); err != nil || os.Geteuid() != 0 {
 		t.Skip("needs FUSE and root")
 	}
-	bin, err := commands()
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := os.MkdirTemp("", "of")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(root) })
-	s := &site{t: t, bin: bin, root: root}
+	s := bare(t)
 	for _, d := range []string{"source", "host0", "host1"} {
 		if err := os.Mkdir(s.path(d), 0o700); err != nil {
 			t.Fatal(err)
@@ -70,7 +61,7 @@ func TestCtl(t *testing.T) {
 		2: {"ctl", "--control", s.path("control"), "dance", "--host", "0"},
 	} {
 		var exit *exec.ExitError
-		if out, err := exec.Command(filepath.Join(bin, "ostor-fuse"), args...).CombinedOutput(); !errors.As(err, &exit) || exit.ExitCode() != want {
+		if out, err := exec.Command(filepath.Join(s.bin, "ostor-fuse"), args...).CombinedOutput(); !errors.As(err, &exit) || exit.ExitCode() != want {
 			t.Errorf("%v: %v, want exit code %d; it says %s", args, err, want, out)
 		}
 	}

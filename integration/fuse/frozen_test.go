@@ -27,16 +27,7 @@ const patience = 9 * time.Second
 // newProcesses starts a name server, two object servers and a gateway by hand on a plain directory: no mount, no agents, so nothing helps a frozen process.
 func newProcesses(t *testing.T) (s *site, objects []*process) {
 	t.Helper()
-	bin, err := commands()
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := os.MkdirTemp("", "of")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(root) })
-	s = &site{t: t, bin: bin, root: root, services: map[string]*process{}}
+	s = bare(t)
 	if err := os.Mkdir(s.path("host0"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -271,11 +262,7 @@ func TestFrozenNameServer(t *testing.T) {
 // TestThreeCopies runs the whole store on three copies (user.vstorage.replicas=3) and loses the disks of two hosts: everything is read back, and writes go on.
 func TestThreeCopies(t *testing.T) {
 	t.Parallel()
-	root, err := os.MkdirTemp("", "of")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(root) })
+	root := shortTemp(t)
 	var stores []string
 	for i := range 3 {
 		dir := fmt.Sprintf("%s/store%d", root, i)

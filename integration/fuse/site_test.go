@@ -91,22 +91,34 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
+// shortTemp makes a directory for a test. t.TempDir's names are too long for the unix sockets below.
+func shortTemp(t *testing.T) string {
+	t.Helper()
+	root, err := os.MkdirTemp("", "of")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(root) })
+	return root
+}
+
+// bare returns a site on which nothing runs.
+func bare(t *testing.T) *site {
+	t.Helper()
+	bin, err := commands()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &site{t: t, bin: bin, root: shortTemp(t), services: map[string]*process{}}
+}
+
 // newMounts starts the simulator with three hosts.
 func newMounts(t *testing.T, more ...string) *site {
 	t.Helper()
 	if _, err := os.Stat("/dev/fuse"); err != nil || os.Geteuid() != 0 {
 		t.Skip("needs FUSE and root")
 	}
-	bin, err := commands()
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := os.MkdirTemp("", "of")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(root) })
-	s := &site{t: t, bin: bin, root: root, services: map[string]*process{}}
+	s := bare(t)
 	args := append([]string{"--source", s.path("source"), "--control", s.path("control"), "--fast-sync"}, more...)
 	for _, d := range []string{"source", "host0", "host1", "host2"} {
 		if err := os.Mkdir(s.path(d), 0o700); err != nil {
@@ -119,6 +131,7 @@ func newMounts(t *testing.T, more ...string) *site {
 	sim := s.start("ostor-fuse", args...)
 	t.Cleanup(func() { s.stop(sim) }) // last of all
 	s.await(sim, 20*time.Second)
+	var err error
 	if s.ctl, err = fusesim.DialControl(s.path("control")); err != nil {
 		t.Fatal(err)
 	}
