@@ -118,15 +118,16 @@ func set(names map[string]*node, c nameChange) {
 	}
 }
 
-// settle makes the changes in one directory durable. f.mu must be held.
-func (f *FS) settle(dir *node) {
+// settle makes the changes in one directory durable, of the names for which which, unless it is nil, returns true. f.mu must be held.
+func (f *FS) settle(dir *node, which func(string) bool) {
 	rest := f.pending[:0]
 	for _, op := range f.pending {
 		op = slices.DeleteFunc(op, func(c nameChange) bool {
-			if c.dir == dir {
-				set(dir.kept, c)
+			if c.dir != dir || which != nil && !which(c.name) {
+				return false
 			}
-			return c.dir == dir
+			set(dir.kept, c)
+			return true
 		})
 		if len(op) > 0 {
 			rest = append(rest, op)

@@ -351,14 +351,17 @@ func (f *FS) Stat(name string) (fsbackend.Info, error) {
 // SyncDir implements fsbackend.FS.
 func (f *FS) SyncDir(dir string) error {
 	call(&f.beforeSync, "syncdir", dir)
-	if err := f.syncDir(dir); err != nil {
+	if err := f.syncDir(dir, nil); err != nil {
 		return err
 	}
 	call(&f.onSync, "syncdir", dir)
 	return nil
 }
 
-func (f *FS) syncDir(dir string) error {
+// SyncNames is a SyncDir, without its hooks, that need not reach all names: those for which which returns false stay as durable as they were. So it is on mounts where each client makes durable what it did itself.
+func (f *FS) SyncNames(dir string, which func(name string) bool) error { return f.syncDir(dir, which) }
+
+func (f *FS) syncDir(dir string, which func(string) bool) error {
 	f.gate.RLock()
 	defer f.gate.RUnlock()
 	f.mu.Lock()
@@ -370,6 +373,6 @@ func (f *FS) syncDir(dir string) error {
 	if err != nil {
 		return pathError("sync directory", dir, err)
 	}
-	f.settle(n)
+	f.settle(n, which)
 	return nil
 }

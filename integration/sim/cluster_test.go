@@ -262,7 +262,7 @@ func (w *world) runCluster(ctx context.Context) {
 func (w *world) door() *door {
 	first := w.below(len(w.site.gateways))
 	for i := range w.site.gateways {
-		if d := w.site.gateways[(first+i)%len(w.site.gateways)].Load(); d != nil {
+		if d := w.site.gateways[(first+i)%len(w.site.gateways)].Load(); d != nil && (w.hint != hintSleeps || !d.p.isFrozen()) {
 			return d
 		}
 	}
@@ -282,7 +282,7 @@ func TestCluster(t *testing.T) {
 		}
 		return
 	}
-	c := &campaign{simulate: simulateCluster, first: firstSeed(), limit: budget(5*time.Second, 5*time.Minute), units: clusterUnits}
+	c := &campaign{simulate: simulateCluster, first: firstSeed(), limit: budget(5*time.Second, 5*time.Minute), units: clusterUnits, hint: hint(*hintFlag)}
 	c.run(t)
 	c.report(t, "cluster")
 }

@@ -166,7 +166,7 @@ func (h *host) agent(ctx context.Context, s *service) {
 		if w.hint == hintFreezes {
 			often = 0.03
 		}
-		if w.hint == hintCuts { // two claim at the same time, then there is time for one of them to wait
+		if w.hint == hintCuts || w.hint == hintClaims { // two claim at the same time, then there is time for one of them to wait
 			often = 0
 			switch since := time.Since(time.Unix(0, s.suspected.Load())); {
 			case since < 7*unit/10:
@@ -178,7 +178,7 @@ func (h *host) agent(ctx context.Context, s *service) {
 		if !want && w.faulty() && w.chance(often) { // a false suspicion
 			want, silent = true, max(silent, 4*unit)
 			s.suspected.Store(time.Now().UnixNano())
-			if w.chance(0.4) { // and the owner stops as the claim lands
+			if w.hint != hintClaims && w.chance(0.4) { // and the owner stops as the claim lands
 				for _, p := range others {
 					if p.h != h {
 						p.freeze(min(6*unit+w.duration(10*unit), time.Until(w.end)))
@@ -186,7 +186,7 @@ func (h *host) agent(ctx context.Context, s *service) {
 				}
 			}
 		}
-		if want && (w.hint == hintCuts || w.chance(0.5)) {
+		if want && (w.hint == hintCuts || w.hint == hintClaims || w.chance(0.5)) {
 			h.start(ctx, s, silent)
 		}
 	}
@@ -311,6 +311,9 @@ func (w *world) inject() {
 			h.slow = time.Now().Add(d)
 			h.mu.Unlock()
 		})
+	}
+	if w.hint == hintSleeps {
+		w.spawn(w.sleeper)
 	}
 	if w.hint == hintWrites {
 		every(8*unit, func() {

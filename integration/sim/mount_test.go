@@ -190,8 +190,11 @@ func (m *procFS) Create(name string) (fsbackend.File, error) {
 	f := &simFile{m: m, name: name, writable: true, dirty: -1}
 	w := m.p.w
 	often := 0.02 * w.wild
-	if w.hint == hintCuts {
+	switch w.hint {
+	case hintCuts:
 		often = 0.3
+	case hintClaims:
+		often = 0.6
 	}
 	cut := strings.HasSuffix(name, ".claim") && w.faulty() && w.chance(often)
 	err := m.changeNames([]string{parent(name)}, func(under *memfs.FS) (err error) {
@@ -277,6 +280,9 @@ func (m *procFS) Stat(name string) (in fsbackend.Info, err error) {
 
 // SyncDir fails when what it should make durable was lost in a power cut.
 func (m *procFS) SyncDir(dir string) error {
+	if strings.HasSuffix(dir, "/"+fsbackend.GenDir) {
+		m.p.stopBeforeClaim()
+	}
 	return m.change(func() error {
 		s := m.p.w.storage
 		s.mu.Lock()
@@ -402,6 +408,9 @@ func (f *simFile) WriteAt(b []byte, off int64) (int, error) {
 	if short {
 		data = data[:1+w.below(len(data)-1)]
 		w.n.short.Add(1)
+	}
+	if path.Base(f.name) == rootsFile {
+		f.m.p.stopBeforeRoot()
 	}
 	land := func() error {
 		return f.at(func() error {

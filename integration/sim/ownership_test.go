@@ -19,7 +19,7 @@ var (
 	seedFlag    = flag.Uint64("seed", 0, "replay the ownership run of this seed, with a trace")
 	clusterFlag = flag.Uint64("cluster-seed", 0, "replay the cluster run of this seed, with a trace")
 	mutantFlag  = flag.String("mutant", "", "the mutant to try or to replay, by prefix of its name")
-	hintFlag    = flag.Uint("hint", 0, "the hint of a replayed run, by number; 0 = as its seed says")
+	hintFlag    = flag.Uint("hint", 0, "the hint of a replayed run, or of all runs, by number; 0 = as their seeds say")
 	unitsFlag   = flag.Int("units", 120, "length of the faulty time of a replayed run, in N")
 )
 
@@ -137,7 +137,7 @@ func TestOwnership(t *testing.T) {
 	if *clusterFlag != 0 {
 		t.Skip("replaying a run of another kind")
 	}
-	c := &campaign{simulate: simulate, first: firstSeed(), limit: budget(5*time.Second, 5*time.Minute), units: 120}
+	c := &campaign{simulate: simulate, first: firstSeed(), limit: budget(5*time.Second, 5*time.Minute), units: 120, hint: hint(*hintFlag)}
 	c.run(t)
 	c.report(t, "ownership")
 }
@@ -186,10 +186,10 @@ var mutants = []struct {
 	quick bool
 }{
 	{ackWithoutCheck, hintFreezes, 150, false}, {noWait, hintFreezes, 100, true}, {waitFromSuspicion, hintFreezes, 100, true}, {sharedFiles, hintFreezes, 100, false},
-	{reuseWithoutCheck, hintFreezes, 0, false}, {deadlineFromEnd, hintFreezes, 100, false}, {inheritTimeout, hintFreezes, 150, false}, {noLookUp, hintFreezes, 100, true},
+	{reuseWithoutCheck, hintThaws, 0, false}, {deadlineFromEnd, hintFreezes, 100, false}, {inheritTimeout, hintFreezes, 150, false}, {noLookUp, hintFreezes, 100, true},
 	{clockDrift, hintFreezes, 250, false}, {inheritBoot, hintReboots, 100, false}, {clockStops, hintNone, 150, true}, {releaseWithoutDrain, hintReleases, 200, false},
 	{serveBeforeManifest, hintNone, 100, true}, {inheritExit, hintKills, 200, false}, {bootDiffers, hintFreezes, 100, true}, {proofOfLastOnly, hintFreezes, 100, true},
-	{sealWithoutSync, hintCuts, 100, false}, {inheritElsewhere, hintReleases, 200, false}, {lookAtNextOnly, hintCuts, 0, false},
+	{sealWithoutSync, hintCuts, 100, false}, {inheritElsewhere, hintReleases, 200, false}, {lookAtNextOnly, hintClaims, 0, false},
 }
 
 // TestMutants: a rule that is switched off is noticed, by runs from seed 1 on. Ordinary runs try those that are noticed at once; OSTOR_CRASH=long all of them.

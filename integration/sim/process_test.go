@@ -104,7 +104,7 @@ func (p *process) pause() error {
 		if d <= 0 {
 			return nil
 		}
-		timer := time.NewTimer(d)
+		timer := time.NewTimer(min(d, unit/2)) // a freeze may end early
 		select {
 		case <-timer.C:
 		case <-p.dead:

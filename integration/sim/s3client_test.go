@@ -218,6 +218,8 @@ func (c *s3client) step() {
 			n = 60
 		case hintConditions:
 			n = 26
+		case hintSleeps: // what names alone decide
+			n = [...]int{26, 34, 52}[c.rnd.IntN(3)]
 		case hintDeletes:
 			n = 34
 		case hintWrites, hintBreaks:

@@ -46,6 +46,9 @@ const (
 	hintFreezes         // owners stop in the middle of checkpoints and as claims land
 	hintKills           // processes are killed
 	hintReboots         // hosts crash and are back at once
+	hintThaws           // owners stop before a root is written, and go on once the next owner serves, which ends soon
+	hintClaims          // as hintCuts, and a claimer stops before its claim is durable
+	hintSleeps          // of a cluster: hosts of name servers stop until they are taken over, and find no mount when they go on
 	hints
 )
 
@@ -242,6 +245,9 @@ func newWorld(s settings) *world {
 	w := &world{settings: s, stop: make(chan struct{}), start: time.Now(), rnd: rand.New(rand.NewPCG(s.seed, 0x6c65617365))}
 	w.end = w.start.Add(s.faults)
 	w.wild = [...]float64{0.5, 1, 2, 4}[w.below(4)]
+	if w.hint == hintClaims {
+		w.wild /= 8 // the owner that is suspected must live on
+	}
 	w.storage = &storage{fs: memfs.New(), over: make(map[string][]overwrite), ids: make(map[string]uint64)}
 	must := func(err error) {
 		if err != nil {
