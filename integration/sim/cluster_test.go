@@ -103,7 +103,7 @@ func (p *process) openCluster(l *lease.Lease) (err error) {
 		if err != nil {
 			return err
 		}
-		p.engine, handler = nameEngine{p.names}, namerpc.Handler(p.mutateNameServer(p.names))
+		p.engine, handler = nameEngine{p.names}, namerpc.Handler(p.delayNames(p.mutateNameServer(p.names)))
 	} else {
 		p.objects, err = objserver.Open(p.ctx, objserver.Options{FS: p.fs, Dir: p.s.dir, Owner: owner{l, p}, ID: id, Names: p.topo.NameServers, SmallBytes: 2000, BufferBytes: 4 << 20,
 			OrphanAge: orphanAge, OrphanEvery: 20 * unit, ScrubEvery: 40 * unit, JanitorEvery: 3 * unit,
@@ -261,6 +261,9 @@ func (w *world) runCluster(ctx context.Context) {
 // door returns a gateway that a client would try, nil while none is up.
 func (w *world) door() *door {
 	first := w.below(len(w.site.gateways))
+	if blind := w.justWoken(); blind >= 0 && w.chance(0.5) {
+		first = blind
+	}
 	for i := range w.site.gateways {
 		if d := w.site.gateways[(first+i)%len(w.site.gateways)].Load(); d != nil && (w.hint != hintSleeps || !d.p.isFrozen()) {
 			return d

@@ -104,11 +104,11 @@ var clusterMutants = []struct {
 }{
 	{replyBeforeDurable, hintWrites, 1, 20, false},
 	{dropWithoutLooking, hintBreaks, 1, 20, false},
-	{guardMadeAgain, hintWrites, 1, 0, false},
+	{guardMadeAgain, hintLate, 1, 20, false},
 	{abortFreesFirst, hintUploads, 1, 10, false},
 	{deleteFreesFirst, hintDeletes, 1, 20, false},
 	{conditionChecked, hintConditions, 1, 10, true},
-	{lostGenerationServed, hintSleeps, 1, 0, false},
+	{lostGenerationServed, hintSleeps, 1, 20, false},
 }
 
 // TestClusterMutants: a rule of the whole path that is switched off is noticed. Ordinary runs try one of them; OSTOR_CRASH=long all.

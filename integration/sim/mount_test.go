@@ -49,11 +49,18 @@ const staleFor = 6 * unit
 func (s *storage) powerCut(seed uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.powerCutLocked(seed)
+	s.powerCutLocked(seed, "")
 }
 
-func (s *storage) powerCutLocked(seed uint64) {
-	s.fs = s.fs.CrashClone(memfs.Some(seed))
+// powerCutLocked is powerCut with a name that should be lost, if it is not durable; "" = none.
+func (s *storage) powerCutLocked(seed uint64, name string) {
+	before := s.fs
+	for i := range uint64(8) {
+		s.fs = before.CrashClone(memfs.Some(seed + i))
+		if _, err := s.fs.Stat(name); name == "" || err != nil {
+			break
+		}
+	}
 	s.epoch++
 	clear(s.over)
 }
@@ -190,18 +197,23 @@ func (m *procFS) Create(name string) (fsbackend.File, error) {
 	f := &simFile{m: m, name: name, writable: true, dirty: -1}
 	w := m.p.w
 	often := 0.02 * w.wild
-	switch w.hint {
-	case hintCuts:
+	if w.hint == hintCuts {
 		often = 0.3
-	case hintClaims:
-		often = 0.6
 	}
-	cut := strings.HasSuffix(name, ".claim") && w.faulty() && w.chance(often)
+	claim, lost := strings.HasSuffix(name, claimSuffix), ""
+	if x := m.p.s.stoppedClaimer(); claim && x != nil && x.claim < name {
+		often, lost = 0.9, x.claim
+	}
+	cut := claim && w.faulty() && w.chance(often)
+	if claim {
+		m.p.claim = name
+	}
 	err := m.changeNames([]string{parent(name)}, func(under *memfs.FS) (err error) {
 		if cut { // as the claim lands: one that is under way elsewhere may vanish
 			w.n.cuts.Add(1)
-			w.storage.powerCutLocked(uint64(w.below(1 << 30)))
+			w.storage.powerCutLocked(uint64(w.below(1<<30)), lost)
 			under = w.storage.fs
+			w.logf("the storage loses power as %s lands", name)
 		}
 		if err := w.storage.room(name); err != nil {
 			return err
@@ -294,7 +306,10 @@ func (m *procFS) SyncDir(dir string) error {
 		if ok && since != s.epoch {
 			return &fs.PathError{Op: "sync directory", Path: dir, Err: syscall.EIO}
 		}
-		err := s.fs.SyncDir(dir)
+		err := s.fs.SyncNames(dir, func(name string) bool { // but for the claim of another host that is on its way
+			x := m.p.s.stoppedClaimer()
+			return x == nil || x == m.p || path.Join(dir, name) != x.claim
+		})
 		if errors.Is(err, fs.ErrNotExist) && m.p.w.is(proofOfLastOnly) && !m.p.acquired.Load() {
 			return nil
 		}

@@ -186,10 +186,10 @@ var mutants = []struct {
 	quick bool
 }{
 	{ackWithoutCheck, hintFreezes, 150, false}, {noWait, hintFreezes, 100, true}, {waitFromSuspicion, hintFreezes, 100, true}, {sharedFiles, hintFreezes, 100, false},
-	{reuseWithoutCheck, hintThaws, 0, false}, {deadlineFromEnd, hintFreezes, 100, false}, {inheritTimeout, hintFreezes, 150, false}, {noLookUp, hintFreezes, 100, true},
+	{reuseWithoutCheck, hintThaws, 150, false}, {deadlineFromEnd, hintFreezes, 100, false}, {inheritTimeout, hintFreezes, 150, false}, {noLookUp, hintFreezes, 100, true},
 	{clockDrift, hintFreezes, 250, false}, {inheritBoot, hintReboots, 100, false}, {clockStops, hintNone, 150, true}, {releaseWithoutDrain, hintReleases, 200, false},
 	{serveBeforeManifest, hintNone, 100, true}, {inheritExit, hintKills, 200, false}, {bootDiffers, hintFreezes, 100, true}, {proofOfLastOnly, hintFreezes, 100, true},
-	{sealWithoutSync, hintCuts, 100, false}, {inheritElsewhere, hintReleases, 200, false}, {lookAtNextOnly, hintClaims, 0, false},
+	{sealWithoutSync, hintCuts, 100, false}, {inheritElsewhere, hintReleases, 200, false}, {lookAtNextOnly, hintClaims, 50, true},
 }
 
 // TestMutants: a rule that is switched off is noticed, by runs from seed 1 on. Ordinary runs try those that are noticed at once; OSTOR_CRASH=long all of them.

@@ -25,6 +25,7 @@ type process struct {
 	h      *host
 	s      *service
 	boot   uint64
+	claim  string        // name of its claim, before it is durable
 	silent time.Duration // how long the former owner had shown no life
 	fs     *procFS
 	ctx    context.Context

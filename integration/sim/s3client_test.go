@@ -219,11 +219,15 @@ func (c *s3client) step() {
 		case hintConditions:
 			n = 26
 		case hintSleeps: // what names alone decide
-			n = [...]int{26, 34, 52}[c.rnd.IntN(3)]
+			key, n = c.rnd.IntN(plainKeys), [...]int{26, 34, 52}[c.rnd.IntN(3)]
 		case hintDeletes:
 			n = 34
 		case hintWrites, hintBreaks:
 			n = 0
+		case hintLate: // versions stay, to be looked at in the end
+			if key = c.rnd.IntN(allKeys); versioned(key) {
+				n = 0
+			}
 		}
 	}
 	switch {

@@ -47,8 +47,9 @@ const (
 	hintKills           // processes are killed
 	hintReboots         // hosts crash and are back at once
 	hintThaws           // owners stop before a root is written, and go on once the next owner serves, which ends soon
-	hintClaims          // as hintCuts, and a claimer stops before its claim is durable
+	hintClaims          // two claim one after the other, the first stops before its claim is durable, and the storage loses power as the second claim lands
 	hintSleeps          // of a cluster: hosts of name servers stop until they are taken over, and find no mount when they go on
+	hintLate            // of a cluster: guards are short, and what names an object comes late
 	hints
 )
 
@@ -115,7 +116,8 @@ type service struct {
 	dir    string
 	newest atomic.Uint64 // generation that served last
 
-	suspected atomic.Int64 // when an owner that lives was last suspected, in nanoseconds since 1970
+	claimer   atomic.Pointer[process] // that was stopped last before its claim was durable; of runs with hintClaims
+	suspected atomic.Int64            // when an owner that lives was last suspected, in nanoseconds since 1970
 
 	mu      sync.Mutex
 	procs   []*process          // that live, in order of start
