@@ -108,7 +108,7 @@ var clusterMutants = []struct {
 	{abortFreesFirst, hintUploads, 1, 10, false},
 	{deleteFreesFirst, hintDeletes, 1, 20, false},
 	{conditionChecked, hintConditions, 1, 10, true},
-	{lostGenerationServed, hintSleeps, 1, 20, false},
+	{lostGenerationServed, hintSleeps, 1, 60, false},
 }
 
 // TestClusterMutants: a rule of the whole path that is switched off is noticed. Ordinary runs try one of them; OSTOR_CRASH=long all.
