@@ -365,15 +365,17 @@ func (s *Store) readHome(ctx context.Context, m *Manifest, limits map[uint64]int
 		return err
 	}
 	for i := range segs {
+		if _, known := limits[segs[i].Number]; limits != nil && !known { // it appeared after the first look: neither it nor what it says about the end of the one before counts
+			segs = segs[:i]
+			break
+		}
+	}
+	for i := range segs {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		seg := &segs[i]
-		limit, known := limits[seg.Number]
-		if limits != nil && !known {
-			break // it appeared after the first look
-		}
-		if err := seg.Read(s.opts.FS, limit, r.root.LSN, apply); err != nil {
+		if err := seg.Read(s.opts.FS, limits[seg.Number], r.root.LSN, apply); err != nil {
 			return err
 		}
 		if i+1 < len(segs) && seg.Last+1 != segs[i+1].Header.First {
