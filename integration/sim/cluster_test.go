@@ -241,18 +241,8 @@ func (w *world) runCluster(ctx context.Context) {
 			w.checkConverged(ctx)
 		}
 	}
-	w.mu.Lock()
-	if !w.stay {
-		w.stay = true
-		close(w.stop)
-	}
-	w.mu.Unlock()
-	for _, s := range w.svcs {
-		for _, p := range s.living() {
-			p.kill("the run ends")
-		}
-	}
-	w.wg.Wait()
+	w.halt()
+	w.killAll()
 	if w.site.converged {
 		w.fsck(ctx)
 	}

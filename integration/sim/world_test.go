@@ -304,13 +304,23 @@ func (w *world) run(ctx context.Context) {
 		for _, s := range w.svcs {
 			s.checkProgress(ctx)
 		}
-		w.mu.Lock()
-		if !w.stay {
-			w.stay = true
-			close(w.stop)
-		}
-		w.mu.Unlock()
+		w.halt()
 	}
+	w.killAll()
+}
+
+// halt ends what goes on until the end of the run.
+func (w *world) halt() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.stay {
+		w.stay = true
+		close(w.stop)
+	}
+}
+
+// killAll ends every process, and waits for all that the run has begun.
+func (w *world) killAll() {
 	for _, s := range w.svcs {
 		for _, p := range s.living() {
 			p.kill("the run ends")
