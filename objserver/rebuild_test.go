@@ -60,20 +60,7 @@ func destroy(t testing.TB, fs *memfs.FS, prefixes ...string) {
 // flip changes one byte of a file.
 func flip(t testing.TB, fs *memfs.FS, name string, off int64) {
 	t.Helper()
-	f, err := fs.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var b [1]byte
-	if _, err := f.ReadAt(b[:], off); err != nil {
-		t.Fatal(err)
-	}
-	b[0] ^= 0x55
-	if _, err := f.WriteAt(b[:], off); err != nil {
-		t.Fatal(err)
-	}
-	if err := f.Sync(); err != nil {
+	if err := fs.Flip(name, off, 0x55); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,6 +1,7 @@
 package memfs
 
 import (
+	"errors"
 	"math/rand/v2"
 	"slices"
 )
@@ -223,4 +224,21 @@ func (c *crash) cloneFile(n *node) *node {
 	}
 	c.pages += v.pages
 	return &node{now: v, durable: v.snapshot(), links: 1}
+}
+
+// Flip changes the bits of mask in one byte of a file, durably, as a medium that goes bad does. It returns the error of Open, and io.EOF behind the file's end.
+func (f *FS) Flip(name string, off int64, mask byte) error {
+	h, err := f.Open(name)
+	if err != nil {
+		return err
+	}
+	var b [1]byte
+	if _, err = h.ReadAt(b[:], off); err == nil {
+		b[0] ^= mask
+		_, err = h.WriteAt(b[:], off)
+	}
+	if err == nil {
+		err = h.Sync()
+	}
+	return errors.Join(err, h.Close())
 }

@@ -162,17 +162,7 @@ func workOnDamaged(t *testing.T, c *memfs.FS, s *Store, damaged []string) {
 
 func flipAt(t testing.TB, fsys *memfs.FS, name string, off int64) {
 	t.Helper()
-	f, err := fsys.Open(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	var b [1]byte
-	if _, err := f.ReadAt(b[:], off); err != nil {
-		t.Fatal(err)
-	}
-	b[0] ^= 0x10
-	if _, err := f.WriteAt(b[:], off); err != nil {
+	if err := fsys.Flip(name, off, 0x10); err != nil {
 		t.Fatal(err)
 	}
 }
