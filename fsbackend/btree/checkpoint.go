@@ -49,9 +49,18 @@ func (a *applier) writeSpace(root *Root) error {
 	a.dirPages = nil
 	for _, f := range s.files { // An older generation keeps no maps: its free pages are never used again.
 		if !f.home && f.bits.id != 0 {
-			old := f.bits.id
-			f.bits = ref{}
-			s.free(old)
+			s.freeMap(f)
+		}
+	}
+	// All maps that will change leave their pages before any gets a new one: a file that held nothing but such a page is empty then, needs no map,
+	// and can be unlinked. An empty file that kept its map all the same, since alloc chose its page before the file became empty, loses it here.
+	for settled := false; !settled; {
+		settled = true
+		for _, f := range s.files {
+			if f.home && f.bits.id != 0 && (f.dirty || f.liveCount == 0) {
+				s.freeMap(f)
+				settled = false
+			}
 		}
 	}
 	moved := make(map[*fileSpace]bool)
@@ -62,9 +71,7 @@ func (a *applier) writeSpace(root *Root) error {
 				continue
 			}
 			if f.bits.id != 0 {
-				old := f.bits.id
-				f.bits = ref{}
-				s.free(old)
+				s.freeMap(f)
 				settled = false
 			}
 			if f.liveCount == 0 {

@@ -189,6 +189,13 @@ func (s *space) free(id PageID) {
 	s.freed = append(s.freed, id)
 }
 
+// freeMap frees the page of f's map.
+func (s *space) freeMap(f *fileSpace) {
+	id := f.bits.id
+	f.bits = ref{}
+	s.free(id)
+}
+
 // fresh reports whether the running transaction allocated the page.
 func (s *space) fresh(id PageID) bool {
 	f := s.byKey[id.file()]

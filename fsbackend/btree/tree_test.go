@@ -255,10 +255,19 @@ func TestRandomAgainstModel(t *testing.T) {
 	if err := tr.Apply(t.Context(), uint64(steps), sorted(all)); err != nil {
 		t.Fatal(err)
 	}
-	if r := tr.Root(); r.Page != 0 || r.Entries != 0 || r.Height != 0 || r.Pages > 4 {
-		t.Errorf("emptied tree: %+v, want no entries and only a directory page and a map or two", r)
+	// What was live a moment ago is still busy while the empty root is written, so its directory and maps lie where there was room: one map for
+	// each file that has a page, the directory's among them.
+	r, st := tr.Root(), tr.Stats()
+	if r.Page != 0 || r.Entries != 0 || r.Height != 0 || r.Pages != uint64(st.Files)+1 {
+		t.Errorf("emptied tree of %d files: %+v, want no entries, a directory page, and a map for each file", st.Files, r)
 	}
-	if st := tr.Stats(); st.Files > 2 {
-		t.Errorf("emptied tree has %d files", st.Files)
+	v := "v"
+	for i, edits := range []map[string]*string{{"k": &v}, {"k": nil}} {
+		if err := tr.Apply(t.Context(), uint64(steps+1+i), sorted(edits)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, st := tr.Root(), tr.Stats(); r.Pages != 2 || st.Files != 1 {
+		t.Errorf("emptied tree, two checkpoints later: %d pages in %d files, want a directory and a map in one", r.Pages, st.Files)
 	}
 }
