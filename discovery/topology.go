@@ -55,7 +55,7 @@ func (o *Options) EnsureDefaults() {
 	}
 }
 
-// Topology resolves keys to servers of one volume. It follows changes of the volume and of the services' owners by itself. Safe for concurrent use.
+// Topology resolves keys to servers of one volume. It follows changes of the volume, of the services' owners and of the cluster's settings by itself. Safe for concurrent use.
 type Topology struct {
 	opts   Options
 	log    *slog.Logger
@@ -64,6 +64,7 @@ type Topology struct {
 	work   sync.WaitGroup // poll, and what the remote servers run
 	began  time.Time
 	view   atomic.Pointer[view]
+	set    atomic.Pointer[Settings]
 
 	mu           sync.Mutex
 	closed       bool
@@ -88,10 +89,14 @@ type candidate struct {
 	remote *remoteObject // nil: in this process, always taken as healthy
 }
 
-// New loads the volume and begins to poll. It returns what LoadVolume returns. The services need not run yet.
+// New loads the volume and the settings and begins to poll. It returns what LoadVolume and LoadSettings return. The services need not run yet.
 func New(opts Options) (*Topology, error) {
 	opts.EnsureDefaults()
 	v, err := LoadVolume(opts.FS, opts.Volume)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := LoadSettings(opts.FS)
 	if err != nil {
 		return nil, err
 	}
@@ -106,6 +111,7 @@ func New(opts Options) (*Topology, error) {
 	for id, s := range opts.LocalObjects {
 		t.localObjects[id] = s
 	}
+	t.set.Store(&settings)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.mu.Lock()
 	t.replaceLocked(v)
@@ -140,6 +146,9 @@ func (t *Topology) Close() error {
 
 // Volume returns the descriptor in use. It must not be modified.
 func (t *Topology) Volume() Volume { return t.view.Load().volume }
+
+// Settings returns the cluster's settings in use, at most a poll old while the mount can be read.
+func (t *Topology) Settings() Settings { return *t.set.Load() }
 
 // SetLocalName makes a name server of this process (nil: none any more) answer for id.
 func (t *Topology) SetLocalName(id cluster.ServiceID, s cluster.NameServer) {
@@ -272,7 +281,7 @@ func (t *Topology) PlaceObject(bucket cluster.BucketID, key string, part int32) 
 	return id, nil
 }
 
-// poll looks for a newer descriptor and newer owners until Close.
+// poll looks for a newer descriptor, newer settings and newer owners until Close.
 func (t *Topology) poll() {
 	tick := time.NewTicker(t.opts.PollEvery)
 	defer tick.Stop()
@@ -284,6 +293,9 @@ func (t *Topology) poll() {
 		}
 		if err := t.pollVolume(); err != nil {
 			t.log.Warn("cannot read the volume descriptor; the known one stays in use", logkey.Error, err)
+		}
+		if err := t.pollSettings(); err != nil {
+			t.log.Warn("cannot read the settings; the known ones stay in use", logkey.Error, err)
 		}
 		t.mu.Lock()
 		var all []func()
@@ -321,6 +333,28 @@ func (t *Topology) pollVolume() error {
 	t.replaceLocked(v)
 	t.mu.Unlock()
 	t.log.Info("volume changed", "epoch", uint64(v.Epoch), logkey.Count, len(v.Names)+len(v.Objects()))
+	return nil
+}
+
+// pollSettings adopts newer settings.
+func (t *Topology) pollSettings() error {
+	known := t.Settings()
+	epochs, err := settingsEpochs(t.opts.FS)
+	if err != nil {
+		return err
+	}
+	if len(epochs) == 0 || epochs[len(epochs)-1] <= uint64(known.Epoch) {
+		return nil
+	}
+	s, err := LoadSettings(t.opts.FS)
+	if err != nil {
+		return err
+	}
+	if s.Epoch <= known.Epoch { // the newer ones are not whole yet
+		return nil
+	}
+	t.set.Store(&s)
+	t.log.Info("settings changed", "epoch", uint64(s.Epoch))
 	return nil
 }
 

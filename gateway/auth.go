@@ -33,7 +33,7 @@ func (c *call) authenticate() error {
 	switch {
 	case sigv4.InHeader(r) || sigv4.InQuery(r):
 		c.sig, err = g.verifier.Verify(r, now, g.lookup)
-	case (sigv2.InHeader(r) || sigv2.InQuery(r)) && g.noSigV2:
+	case (sigv2.InHeader(r) || sigv2.InQuery(r)) && !g.sigV2():
 		return errNoSigV2
 	case sigv2.InHeader(r) || sigv2.InQuery(r):
 		c.sig, err = sigv2.Verify(r, now, c.hosted, g.lookup)

@@ -52,8 +52,9 @@ type Options struct {
 	Metrics   prometheus.Registerer // nil = not exported
 	ServiceID cluster.ServiceID     // of this gateway: the first half of its request ids
 
-	NoDefaultCORS bool // buckets without a CORS configuration allow no origin; false: all (ostor.default_cors.enabled)
-	NoSigV2       bool // signature version 2 is refused, in headers, queries and forms
+	// Asked at each request that it matters to; nil = yes.
+	DefaultCORS func() bool // whether buckets without a CORS configuration allow pages of all origins
+	SigV2       func() bool // whether signature version 2 is accepted, in headers, queries and forms
 }
 
 // statusClientGone is what logs and metrics show of a request whose client went away before the reply was complete.
@@ -84,8 +85,8 @@ type Gateway struct {
 	intents   *intent.Journal
 	turns     bucketTurns
 
-	noDefaultCORS bool
-	noSigV2       bool
+	defaultCORS func() bool
+	sigV2       func() bool
 
 	hostID       string // x-amz-id-2: which process answered
 	hostIDHeader []string
@@ -106,8 +107,15 @@ func New(o Options) (*Gateway, error) {
 	}
 	g := &Gateway{
 		topology: o.Topology, accounts: o.Accounts, lookup: o.Accounts.Lookup, region: o.Region, clock: o.Clock, log: o.Logger, accessLog: o.AccessLog, serviceID: o.ServiceID,
-		noDefaultCORS: o.NoDefaultCORS, noSigV2: o.NoSigV2,
+		defaultCORS: o.DefaultCORS, sigV2: o.SigV2,
 		requestBase: rand.Uint64(), slots: int64(o.Limits.Requests), turns: newBucketTurns(),
+	}
+	yes := func() bool { return true }
+	if g.defaultCORS == nil {
+		g.defaultCORS = yes
+	}
+	if g.sigV2 == nil {
+		g.sigV2 = yes
 	}
 	if g.region == "" {
 		g.region = defaultRegion

@@ -27,7 +27,7 @@ func (g *Gateway) corsOf(b *cluster.Bucket) (*s3.CORSConfiguration, error) {
 	switch {
 	case v != nil:
 		return decodeCORS(v)
-	case g.noDefaultCORS:
+	case !g.defaultCORS():
 		return nil, nil
 	}
 	return defaultCORS, nil

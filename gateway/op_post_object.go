@@ -95,7 +95,7 @@ func (c *call) verifyForm(now time.Time) (*s3.Signature, error) {
 		return nil, err4
 	case err2 != nil:
 		return nil, err2
-	case v2 && c.g.noSigV2:
+	case v2 && !c.g.sigV2():
 		return nil, errNoSigV2
 	case v4:
 		return c.g.verifier.VerifyForm(c.r.Context(), c.form.Form, now, c.g.lookup)

@@ -22,7 +22,7 @@ func TestNoSigV2(t *testing.T) {
 			t.Errorf("switched on, %s %s: %d %s %s", a.method, a.target, got.status, got.code(), got.body)
 		}
 	}
-	s.gateway.noSigV2 = true
+	s.gateway.sigV2 = func() bool { return false }
 	for _, a := range asks {
 		s.want(400, "InvalidRequest", a)
 	}

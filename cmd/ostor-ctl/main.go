@@ -14,6 +14,6 @@ func root() *cobra.Command {
 		Use:   "ostor-ctl",
 		Short: "look after the directory of a cluster",
 	}
-	cmd.AddCommand(inspectCommand(), fsckCommand(), agentStatusCommand(), backupCommand(), restoreCommand())
+	cmd.AddCommand(inspectCommand(), fsckCommand(), agentStatusCommand(), backupCommand(), restoreCommand(), getSettingsCommand(), putSettingsCommand())
 	return cmd
 }

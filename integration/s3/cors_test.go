@@ -82,7 +82,7 @@ func TestCORSWithoutDefault(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 1, 1)
 	s.bucket("box")
-	gw, err := gateway.New(gateway.Options{Topology: s.topology, Accounts: s.accounts, NoDefaultCORS: true})
+	gw, err := gateway.New(gateway.Options{Topology: s.topology, Accounts: s.accounts, DefaultCORS: func() bool { return false }})
 	s.must(err)
 	strict := httptest.NewServer(gw)
 	t.Cleanup(strict.Close)

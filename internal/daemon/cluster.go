@@ -170,14 +170,16 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	return errors.Join(g.Server.Shutdown(ctx), g.access.Close())
 }
 
-// StartGateway serves S3 on a listener.
-func StartGateway(e *Env, t cluster.Topology, accounts *account.Accounts, l net.Listener, reg prometheus.Registerer) (*Gateway, error) {
+// StartGateway serves S3 on a listener. What the cluster's settings forbid is forbidden here too, whatever the configuration says, and the other way round.
+func StartGateway(e *Env, t *discovery.Topology, accounts *account.Accounts, l net.Listener, reg prometheus.Registerer) (*Gateway, error) {
 	access, closer, err := e.Config.accessLog()
 	if err != nil {
 		return nil, err
 	}
-	gw, err := gateway.New(gateway.Options{Topology: t, Accounts: accounts, Domains: e.Config.Domains, Region: e.Config.Region, NoDefaultCORS: !e.Config.CORS, NoSigV2: !e.Config.SigV2, Logger: e.Log, AccessLog: access, Metrics: reg,
-		ServiceID: cluster.NewServiceID(cluster.TypeGateway, uint64(e.Host.ID)>>8)})
+	gw, err := gateway.New(gateway.Options{Topology: t, Accounts: accounts, Domains: e.Config.Domains, Region: e.Config.Region, Logger: e.Log, AccessLog: access, Metrics: reg,
+		DefaultCORS: func() bool { return e.Config.CORS && t.Settings().On(discovery.SettingDefaultCORS) },
+		SigV2:       func() bool { return e.Config.SigV2 && t.Settings().On(discovery.SettingSigV2) },
+		ServiceID:   cluster.NewServiceID(cluster.TypeGateway, uint64(e.Host.ID)>>8)})
 	if err != nil {
 		return nil, errors.Join(err, closer.Close())
 	}
