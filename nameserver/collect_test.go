@@ -157,6 +157,35 @@ func TestLateGuardCannotRevive(t *testing.T) {
 	}
 }
 
+// TestGuardAgainBesideCreate sends a guard again, as a client does whose connection broke, after the create that ended it was committed and before its entry is taken out of the index. The guard
+// that is left must have its entry: without it it would not expire before the next start.
+func TestGuardAgainBesideCreate(t *testing.T) {
+	t.Parallel()
+	st, s := delayed(t)
+	l := st.links.Make(1)
+	guard := func() {
+		t.Helper()
+		if err := s.Guard(ctxb, cluster.Guard{Bucket: 1, Key: "k", Content: l, Timeout: time.Minute}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	guard()
+	var used *guardItem
+	if err := s.store.Update(ctxb, func(tx *store.Tx) (err error) { used, err = s.useGuard(tx, l, 1, "k"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	guard()
+	s.guards.remove(used)
+	if err := s.Check(ctxb); err != nil {
+		t.Error(err)
+	}
+	st.clock.Advance(2 * time.Minute)
+	collectNow(t, s)
+	if n := s.Stats().Guards; n != 0 {
+		t.Errorf("%d guards are left after they expired", n)
+	}
+}
+
 // TestGuardsSurviveRestart expires guards that another generation took, and lets the others be used.
 func TestGuardsSurviveRestart(t *testing.T) {
 	t.Parallel()

@@ -18,13 +18,15 @@ const (
 )
 
 // guardIndex orders guards by deadline. An entry whose guard has ended in the store is harmless: the store is looked at when its time comes. A guard of the store
-// always has an entry.
+// always has an entry: set is called within the transaction that puts the guard, and remove, after one that ended it, takes only the entry that this one saw: a repeated
+// Guard may have put the guard again since.
 type guardIndex struct {
 	mu   sync.Mutex
 	heap guardHeap
 	at   map[cluster.Link]*guardItem
 }
 
+// guardItem is an entry; its link and deadline are never changed.
 type guardItem struct {
 	link     cluster.Link
 	deadline int64 // milliseconds since 1970
@@ -58,24 +60,34 @@ func (x *guardIndex) init() { x.at = make(map[cluster.Link]*guardItem) }
 func (x *guardIndex) set(l cluster.Link, deadline int64) (first bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	it := x.at[l]
-	if it == nil {
-		it = &guardItem{link: l, deadline: deadline}
-		x.at[l] = it
+	it := &guardItem{link: l, deadline: deadline}
+	if old := x.at[l]; old == nil {
 		heap.Push(&x.heap, it)
 	} else {
-		it.deadline = deadline
+		it.index = old.index
+		x.heap[it.index] = it
 		heap.Fix(&x.heap, it.index)
 	}
+	x.at[l] = it
 	return it.index == 0
 }
 
-func (x *guardIndex) remove(l cluster.Link) {
+// get returns the entry of a link, nil when there is none.
+func (x *guardIndex) get(l cluster.Link) *guardItem {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if it := x.at[l]; it != nil {
-		heap.Remove(&x.heap, it.index)
-		delete(x.at, l)
+	return x.at[l]
+}
+
+// remove takes entries out, unless they were set anew since get. nil stands for none.
+func (x *guardIndex) remove(items ...*guardItem) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, it := range items {
+		if it != nil && x.at[it.link] == it {
+			heap.Remove(&x.heap, it.index)
+			delete(x.at, it.link)
+		}
 	}
 }
 
@@ -151,25 +163,25 @@ func (s *Server) wakeExpiry() {
 	}
 }
 
-// useGuard ends the guard of content within tx. It returns fault.GuardGone when there is none for this name.
-func (s *Server) useGuard(tx *store.Tx, l cluster.Link, bucket cluster.BucketID, key string) error {
+// useGuard ends the guard of content within tx, and returns its entry in the index, to be removed once tx is committed. It returns fault.GuardGone when there is none for this name.
+func (s *Server) useGuard(tx *store.Tx, l cluster.Link, bucket cluster.BucketID, key string) (*guardItem, error) {
 	k := guardKey(l)
 	v, ok, err := tx.Get(k)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if ok {
 		g, err := decodeGuard(v)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		ok = g.bucket == bucket && g.key == key
 	}
 	if !ok {
-		return fault.New(fault.GuardGone, "object %s has no guard: it came too late", l.Object)
+		return nil, fault.New(fault.GuardGone, "object %s has no guard: it came too late", l.Object)
 	}
 	tx.Delete(k)
-	return nil
+	return s.guards.get(l), nil
 }
 
 // DropGuard implements [cluster.NameServer].
@@ -186,7 +198,7 @@ func (s *Server) DropGuard(ctx context.Context, links []cluster.Link) error {
 
 // giveUp ends the guards of links for which unless, which may be nil, does not object, and queues the links.
 func (s *Server) giveUp(ctx context.Context, links []cluster.Link, unless func(guard) bool) error {
-	var ended []cluster.Link
+	var ended []*guardItem
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		tx.Frees()
 		for _, l := range links {
@@ -196,7 +208,7 @@ func (s *Server) giveUp(ctx context.Context, links []cluster.Link, unless func(g
 				return err
 			}
 			if !ok {
-				ended = append(ended, l)
+				ended = append(ended, s.guards.get(l))
 				continue
 			}
 			g, err := decodeGuard(v)
@@ -210,16 +222,14 @@ func (s *Server) giveUp(ctx context.Context, links []cluster.Link, unless func(g
 			tx.Delete(k)
 			s.gc.addPending(l)
 			s.enqueue(tx, l.Server, garbage{kind: garbageLink, origin: originGuard, due: s.now() + s.delay(), bucket: g.bucket, id: l.Object, key: g.key})
-			ended = append(ended, l)
+			ended = append(ended, s.guards.get(l))
 		}
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	for _, l := range ended {
-		s.guards.remove(l)
-	}
+	s.guards.remove(ended...)
 	return nil
 }
 
@@ -266,12 +276,4 @@ func (s *Server) expireNow(ctx context.Context) error {
 		}
 		s.counters.expired.Add(uint64(len(links)))
 	}
-}
-
-// has reports whether a guard is in the index, to expire at deadline.
-func (x *guardIndex) has(l cluster.Link, deadline int64) bool {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	it := x.at[l]
-	return it != nil && it.deadline == deadline
 }

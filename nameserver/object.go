@@ -18,6 +18,7 @@ func (s *Server) CreateEntry(ctx context.Context, r cluster.CreateEntryRequest) 
 	}
 	encoded := newHead(&e)
 	null := r.Versioning != cluster.VersioningEnabled
+	var used *guardItem
 	err := s.store.Update(ctx, func(tx *store.Tx) error {
 		if err := s.checkOpen(tx, r.Bucket); err != nil {
 			return err
@@ -27,7 +28,7 @@ func (s *Server) CreateEntry(ctx context.Context, r cluster.CreateEntryRequest) 
 			return err
 		}
 		if !e.Content.IsZero() {
-			if err := s.useGuard(tx, e.Content, r.Bucket, e.Key); err != nil {
+			if used, err = s.useGuard(tx, e.Content, r.Bucket, e.Key); err != nil {
 				return err
 			}
 		}
@@ -40,9 +41,7 @@ func (s *Server) CreateEntry(ctx context.Context, r cluster.CreateEntryRequest) 
 	if err != nil {
 		return cluster.Entry{}, err
 	}
-	if !e.Content.IsZero() {
-		s.guards.remove(e.Content)
-	}
+	s.guards.remove(used)
 	e.Null, e.Latest = null, true
 	e.Modified = fromMillis(millis(e.Modified))
 	return e, nil

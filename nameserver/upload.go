@@ -109,7 +109,8 @@ func (s *Server) PutPart(ctx context.Context, bucket cluster.BucketID, key strin
 	}
 	p.Offset = 0
 	pkey, value := partKey(bucket, key, id, p.Number), newPart(&p)
-	err := s.store.Update(ctx, func(tx *store.Tx) error {
+	var used *guardItem
+	err := s.store.Update(ctx, func(tx *store.Tx) (err error) {
 		if err := s.checkOpen(tx, bucket); err != nil {
 			return err
 		}
@@ -120,7 +121,7 @@ func (s *Server) PutPart(ctx context.Context, bucket cluster.BucketID, key strin
 			return err
 		}
 		if !p.Content.IsZero() {
-			if err := s.useGuard(tx, p.Content, bucket, key); err != nil {
+			if used, err = s.useGuard(tx, p.Content, bucket, key); err != nil {
 				return err
 			}
 		}
@@ -138,8 +139,8 @@ func (s *Server) PutPart(ctx context.Context, bucket cluster.BucketID, key strin
 		tx.Put(pkey, value)
 		return nil
 	})
-	if err == nil && !p.Content.IsZero() {
-		s.guards.remove(p.Content)
+	if err == nil {
+		s.guards.remove(used)
 	}
 	return err
 }
