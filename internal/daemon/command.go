@@ -60,10 +60,11 @@ func ExitOnLoss(id cluster.ServiceID, err error) {
 	os.Exit(ExitLost)
 }
 
-// WaitAndStop blocks until ctx ends, then runs stop with its own deadline. A second signal kills the process as usual.
+// WaitAndStop blocks until ctx ends, then runs stop with its own deadline. A second SIGINT (^C) ends the process at once. A second SIGTERM does not: the kernel sends one for each thread of a
+// parent that dies (PR_SET_PDEATHSIG), and a service manager may send one beside the agent's.
 func WaitAndStop(ctx context.Context, stop func(context.Context) error) error {
 	<-ctx.Done()
-	signal.Reset(os.Interrupt, syscall.SIGTERM)
+	signal.Reset(os.Interrupt)
 	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopDeadline)
 	defer cancel()
 	if err := stop(sctx); err != nil {
