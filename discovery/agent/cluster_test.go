@@ -71,6 +71,8 @@ func inCluster(t *testing.T, n, names, objects int, run func(s *simulation)) {
 				t.Fatal(err)
 			}
 			s.hosts[id] = h
+		}
+		for _, h := range s.hosts { // all are known before the first agent asks
 			h.up()
 		}
 		ctx, cancel := context.WithCancel(context.Background())
