@@ -34,7 +34,7 @@ func TestShareOut(t *testing.T) {
 			}
 		}
 		for id, h := range s.hosts {
-			if st := h.agent.Stats(); st.Suspicions != 0 || st.Takeovers != 0 || st.Restarts != 0 || st.LateNames != 0 || st.Hosts != 3 || st.Services != 2 {
+			if st := h.agent.Load().Stats(); st.Suspicions != 0 || st.Takeovers != 0 || st.Restarts != 0 || st.LateNames != 0 || st.Hosts != 3 || st.Services != 2 {
 				t.Errorf("host %s: %+v", id, st)
 			}
 		}
@@ -90,7 +90,7 @@ func TestLateHeartbeats(t *testing.T) {
 		}
 		time.Sleep(40 * unit)
 		for id, h := range s.hosts {
-			if st := h.agent.Stats(); st.Suspicions != 0 || st.Takeovers != 0 || st.LateNames == 0 {
+			if st := h.agent.Load().Stats(); st.Suspicions != 0 || st.Takeovers != 0 || st.LateNames == 0 {
 				t.Errorf("host %s: %+v, want no suspicion, but a complaint about the mount", id, st)
 			}
 		}
@@ -99,7 +99,7 @@ func TestLateHeartbeats(t *testing.T) {
 			h.deaf.Store(true)
 		}
 		time.Sleep(10 * unit)
-		if st := s.hosts[1].agent.Stats(); st.Suspicions == 0 {
+		if st := s.hosts[1].agent.Load().Stats(); st.Suspicions == 0 {
 			t.Error("silence on the mount and no answer to pings: no suspicion")
 		}
 		for _, h := range s.hosts {
@@ -118,7 +118,7 @@ func TestFalseSuspicion(t *testing.T) {
 		}
 		deaf.blind.Store(true)
 		time.Sleep(30 * unit)
-		st := deaf.agent.Stats()
+		st := deaf.agent.Load().Stats()
 		if st.Suspicions != 2 || st.Takeovers == 0 {
 			t.Errorf("the deaf agent: %+v, want two suspicions and takeovers", st)
 		}
@@ -147,7 +147,7 @@ func TestFlapping(t *testing.T) {
 		time.Sleep(80 * unit)
 		s.await("later", anywhere)
 		for _, h := range s.hosts {
-			if h.agent.Stats().Services == 0 {
+			if h.agent.Load().Stats().Services == 0 {
 				t.Errorf("host %s got nothing back: %v", h.id, s.spread())
 			}
 		}
@@ -173,7 +173,7 @@ func TestTwoClaim(t *testing.T) {
 		starts, yields := int64(0), int64(0)
 		for _, h := range s.hosts {
 			if h != owner {
-				st := h.agent.Stats()
+				st := h.agent.Load().Stats()
 				starts, yields = starts+st.Takeovers, yields+st.Yields
 			}
 		}
@@ -195,8 +195,8 @@ func TestProcessFails(t *testing.T) {
 		if took := s.await("restart", anywhere); took > 2*unit {
 			t.Errorf("restarted after %v", took)
 		}
-		if s.owner(s.ids[0]).host != h || h.agent.Stats().Restarts != 1 {
-			t.Errorf("the service moved, or restarts are %d", h.agent.Stats().Restarts)
+		if s.owner(s.ids[0]).host != h || h.agent.Load().Stats().Restarts != 1 {
+			t.Errorf("the service moved, or restarts are %d", h.agent.Load().Stats().Restarts)
 		}
 		h.mu.Lock()
 		h.fails[s.ids[0]] = 1000
@@ -223,8 +223,8 @@ func TestFrozenProcess(t *testing.T) {
 		p.frozen.Store(true)
 		time.Sleep(7 * unit)
 		q := s.owner(s.ids[1])
-		if q == nil || q == p || q.host != p.host || p.host.agent.Stats().Kills != 1 {
-			t.Errorf("killed %d times", p.host.agent.Stats().Kills)
+		if q == nil || q == p || q.host != p.host || p.host.agent.Load().Stats().Kills != 1 {
+			t.Errorf("killed %d times", p.host.agent.Load().Stats().Kills)
 		}
 	})
 }
@@ -234,12 +234,12 @@ func TestAnswer(t *testing.T) {
 	inCluster(t, 1, 1, 1, func(s *simulation) {
 		s.await("begin", anywhere)
 		h := s.hosts[1]
-		if b, err := h.agent.Answer(); err != nil || b.Host != 1 || b.Seq == 0 {
+		if b, err := h.agent.Load().Answer(); err != nil || b.Host != 1 || b.Seq == 0 {
 			t.Errorf("got %+v, %v", b, err)
 		}
 		h.fs.Add(faultfs.Rule{})
 		time.Sleep(4 * unit)
-		if _, err := h.agent.Answer(); !errors.Is(err, fault.Unavailable) {
+		if _, err := h.agent.Load().Answer(); !errors.Is(err, fault.Unavailable) {
 			t.Errorf("without the mount: got %v", err)
 		}
 	})
@@ -259,7 +259,7 @@ func TestSequenceGoesOn(t *testing.T) {
 		if after, err := discovery.LastHeartbeat(s.fs, 1); err != nil || after <= before {
 			t.Errorf("number %d after %d, %v", after, before, err)
 		}
-		if st := s.hosts[2].agent.Stats(); st.Hosts != 2 {
+		if st := s.hosts[2].agent.Load().Stats(); st.Hosts != 2 {
 			t.Errorf("the other host sees %d", st.Hosts)
 		}
 	})

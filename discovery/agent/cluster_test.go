@@ -42,7 +42,7 @@ type simHost struct {
 	fs     *faultfs.FS
 	stuck  *faultfs.Stuck
 	local  *memfs.FS
-	agent  *Agent
+	agent  atomic.Pointer[Agent]
 	cancel context.CancelFunc
 	done   chan error
 	deaf   atomic.Bool // its agent answers no pings
@@ -72,8 +72,8 @@ func inCluster(t *testing.T, n, names, objects int, run func(s *simulation)) {
 			}
 			s.hosts[id] = h
 		}
-		for _, h := range s.hosts { // all are known before the first agent asks
-			h.up()
+		for i := range n { // all are known before the first agent asks
+			s.hosts[cluster.HostID(i+1)].up()
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		watched := make(chan struct{})
@@ -117,7 +117,8 @@ func (h *simHost) up() {
 		h.s.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	h.agent, h.cancel, h.done = a, cancel, make(chan error, 1)
+	h.agent.Store(a)
+	h.cancel, h.done = cancel, make(chan error, 1)
 	h.gone.Store(false)
 	late, lateCancel := context.WithCancel(context.Background())
 	go func() {
@@ -193,7 +194,7 @@ func (s *simulation) ping(_ context.Context, last discovery.Heartbeat) (discover
 	if h.gone.Load() || h.deaf.Load() {
 		return discovery.Heartbeat{}, fault.New(fault.Unavailable, "nobody answers")
 	}
-	return h.agent.Answer()
+	return h.agent.Load().Answer()
 }
 
 // simProcess is a service: a goroutine with a lease.
