@@ -160,3 +160,17 @@ func TestTopologyFollowsSettings(t *testing.T) {
 		}
 	})
 }
+
+func FuzzSettings(f *testing.F) {
+	f.Add(Settings{Epoch: 7, values: map[string]string{SettingSigV2: "0", "ostor.later": "x=y"}}.Append(nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		reseal(b)
+		s, err := DecodeSettings(b)
+		if err == nil && string(s.Append(nil)) != string(b) {
+			t.Fatalf("%q decodes, and encodes to %q", b, s.Append(nil))
+		}
+		if err != nil && !errors.Is(err, fault.Corrupt) {
+			t.Fatalf("kind %v: %v", fault.KindOf(err), err)
+		}
+	})
+}
