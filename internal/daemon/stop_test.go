@@ -20,7 +20,7 @@ func TestSecondSignal(t *testing.T) {
 		signal syscall.Signal
 		want   string
 	}{
-		{syscall.SIGTERM, "exit status 0"},
+		{syscall.SIGTERM, "exit status 7"},
 		{syscall.SIGINT, "signal: interrupt"},
 	} {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestSecondSignalChild$", "-test.count=1")
@@ -85,6 +85,7 @@ func TestSecondSignalChild(t *testing.T) {
 		}
 		return nil
 	}); err != nil {
-		t.Error(err)
+		t.Fatal(err)
 	}
+	os.Exit(7) // before cancel: the last signal may still be on its way
 }
