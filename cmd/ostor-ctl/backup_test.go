@@ -16,15 +16,18 @@ import (
 	"ostor/nameserver"
 )
 
-// ctl runs a command on a directory whose services were killed on another host.
+// ctl runs a command on a directory whose services were killed, on the host that ran them.
 func ctl(t *testing.T, args ...string) (string, error) {
 	t.Helper()
 	local := t.TempDir()
+	if err := os.CopyFS(filepath.Join(local, "local"), os.DirFS(fixtureLocal)); err != nil {
+		t.Fatal(err)
+	}
 	cmd := root()
 	var out bytes.Buffer
 	cmd.SetOut(&out)
 	cmd.SetErr(&out)
-	cmd.SetArgs(append(args, "--profile", "test", "--takeover", "--local-dir", filepath.Join(local, "local"), "--run-dir", filepath.Join(local, "run")))
+	cmd.SetArgs(append(args, "--profile", "safe", "--local-dir", filepath.Join(local, "local"), "--run-dir", filepath.Join(local, "run")))
 	err := cmd.ExecuteContext(t.Context())
 	return out.String(), err
 }

@@ -17,14 +17,7 @@ import (
 // fsckOf runs the command on a copy of the fixture, whose services were killed.
 func fsckOf(t *testing.T, dir string, args ...string) (string, error) {
 	t.Helper()
-	local := t.TempDir()
-	cmd := root()
-	var out bytes.Buffer
-	cmd.SetOut(&out)
-	cmd.SetErr(&out)
-	cmd.SetArgs(append([]string{"fsck", dir, "--profile", "test", "--takeover", "--local-dir", filepath.Join(local, "local"), "--run-dir", filepath.Join(local, "run")}, args...))
-	err := cmd.ExecuteContext(t.Context())
-	return out.String(), err
+	return ctl(t, append([]string{"fsck", dir}, args...)...)
 }
 
 func copyOfFixture(t *testing.T) string {

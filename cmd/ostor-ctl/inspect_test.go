@@ -21,6 +21,9 @@ import (
 // fixture is an ostor directory with one name server and one object server; stopped cleanly once, and then copied while both ran, as a power cut leaves it.
 var fixture string
 
+// fixtureLocal is the local directory of the host that ran the services: with a copy of it a command sees that they have ended, and waits for nothing.
+var fixtureLocal string
+
 func TestMain(m *testing.M) {
 	code, err := func() (int, error) {
 		tmp, err := os.MkdirTemp("", "ctl")
@@ -28,7 +31,7 @@ func TestMain(m *testing.M) {
 			return 1, err
 		}
 		defer func() { _ = os.RemoveAll(tmp) }()
-		fixture = filepath.Join(tmp, "ostor")
+		fixture, fixtureLocal = filepath.Join(tmp, "ostor"), filepath.Join(tmp, "local")
 		if err := build(tmp); err != nil {
 			return 1, err
 		}
@@ -53,7 +56,7 @@ func build(tmp string) error {
 	if err := os.Mkdir(live, 0o700); err != nil {
 		return err
 	}
-	c := daemon.Config{Local: filepath.Join(tmp, "local"), Run: filepath.Join(tmp, "run"), Profile: "test", Names: 1, Objects: 1, Memtable: 4, Cache: 4, LogBytes: 16, RPC: "unix"}
+	c := daemon.Config{Local: fixtureLocal, Run: filepath.Join(tmp, "run"), Profile: "safe", Names: 1, Objects: 1, Memtable: 4, Cache: 4, LogBytes: 16, RPC: "unix"}
 	e, _, err := daemon.OpenEnv(c, live, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
