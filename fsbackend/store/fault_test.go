@@ -105,6 +105,9 @@ func TestFailedSyncIsFinal(t *testing.T) {
 		own := &owner{generation: 1}
 		s := mustOpen(t, smallOptions(f, own))
 		mustUpdate(t, s, put("a", "1"))
+		for s.Stats().Log.Free < 2 { // the preparer, whose writes are none that a failure should stop, has nothing left to do
+			time.Sleep(time.Millisecond)
+		}
 		f.Add(faultfs.Rule{Ops: op, Name: "log-*", Count: 1})
 		if err := s.Update(t.Context(), put("b", "2")); !errors.Is(err, fault.Unavailable) {
 			t.Errorf("got %v, want Unavailable", err)

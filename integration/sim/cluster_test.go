@@ -218,8 +218,8 @@ const clients = 8
 
 // runCluster: a start without faults, a phase of faults, and one of liveness.
 func (w *world) runCluster(ctx context.Context) {
-	end := w.end
-	w.end = w.start // no faults yet
+	end := w.end()
+	w.setEnd(w.start) // no faults yet
 	for _, h := range w.hosts {
 		for _, s := range w.svcs {
 			w.spawn(func() { h.agent(ctx, s) })
@@ -227,15 +227,15 @@ func (w *world) runCluster(ctx context.Context) {
 		w.spawn(func() { h.keepGateway(ctx, &w.site.gateways[h.id-1]) })
 	}
 	if w.setUpBuckets() {
-		w.end = time.Now().Add(end.Sub(w.start))
+		w.setEnd(time.Now().Add(end.Sub(w.start)))
 		var busy atomic.Int64
 		for i := range clients {
 			busy.Add(1)
 			c := &s3client{w: w, id: i, rnd: rand.New(rand.NewPCG(w.seed, uint64(i)))}
-			w.spawn(func() { defer busy.Add(-1); c.work(w.end.Add(calm)) })
+			w.spawn(func() { defer busy.Add(-1); c.work(w.end().Add(calm)) })
 		}
 		w.inject()
-		if w.sleep(time.Until(w.end.Add(calm))) {
+		if w.sleep(time.Until(w.end().Add(calm))) {
 			for busy.Load() > 0 && w.sleep(unit) {
 			}
 			w.checkConverged(ctx)

@@ -181,7 +181,7 @@ func (h *host) agent(ctx context.Context, s *service) {
 			if w.hint != hintClaims && w.chance(0.4) { // and the owner stops as the claim lands
 				for _, p := range others {
 					if p.h != h {
-						p.freeze(min(6*unit+w.duration(10*unit), time.Until(w.end)))
+						p.freeze(min(6*unit+w.duration(10*unit), time.Until(w.end())))
 					}
 				}
 			}

@@ -128,7 +128,7 @@ func (w *world) hop(a, b *process) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch r := w.rnd.Float64(); {
-	case r < 0.001 && time.Now().Before(w.end):
+	case r < 0.001 && time.Now().Before(w.end()):
 		return time.Duration(w.rnd.Int64N(int64(12 * unit)))
 	case r < 0.02:
 		return time.Duration(w.rnd.Int64N(int64(unit / 10)))

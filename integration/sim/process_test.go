@@ -226,7 +226,7 @@ func (p *process) checkpoints() {
 			often = 0.2
 		}
 		if p.w.faulty() && p.w.chance(often) { // the process stops in the middle of it
-			time.AfterFunc(p.w.duration(unit/4), func() { p.freeze(min(6*unit+p.w.duration(12*unit), time.Until(p.w.end))) })
+			time.AfterFunc(p.w.duration(unit/4), func() { p.freeze(min(6*unit+p.w.duration(12*unit), time.Until(p.w.end()))) })
 		}
 		err := p.engine.Checkpoint(p.ctx)
 		p.leave()

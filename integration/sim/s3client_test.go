@@ -78,13 +78,13 @@ const calmAfter = 35 * unit
 // do sends a request to some gateway.
 func (c *s3client) do(method, target string, body []byte, headers ...string) (r reply) {
 	w := c.w
-	strict := time.Now().After(w.end.Add(calmAfter))
+	strict := time.Now().After(w.end().Add(calmAfter))
 	defer func() {
 		if r.status > 0 {
 			w.n.acked.Add(1)
 		}
 		if strict && r.status/100 != 2 && r.status/100 != 4 {
-			w.violation("%s %s: %v, %v after the faults stopped", method, target, r, time.Since(w.end))
+			w.violation("%s %s: %v, %v after the faults stopped", method, target, r, time.Since(w.end()))
 		}
 	}()
 	d := w.door()
@@ -198,7 +198,7 @@ func (c *s3client) work(until time.Time) {
 	w := c.w
 	for time.Now().Before(until) {
 		pause := w.duration(unit / 3)
-		if since := time.Since(w.end); since > 0 && since < calmAfter {
+		if since := time.Since(w.end()); since > 0 && since < calmAfter {
 			pause = w.duration(6 * unit)
 		}
 		if !w.sleep(pause) {

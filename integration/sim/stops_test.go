@@ -26,7 +26,7 @@ func (p *process) stopBeforeRoot() {
 		return
 	}
 	w.logf("%v stops before its root", p)
-	p.freeze(time.Until(w.end))
+	p.freeze(time.Until(w.end()))
 	w.spawn(func() {
 		for p.s.newest.Load() <= p.gen.Load() && w.faulty() && !p.isDead() && w.sleep(unit/10) {
 		}
@@ -51,7 +51,7 @@ func (p *process) stopBeforeClaim() {
 	for _, q := range p.s.living() {
 		if next := fsbackend.GenerationName(q.gen.Load() + 1); q.serving.Load() && q.valid() && strings.HasSuffix(p.claim, next+claimSuffix) {
 			w.logf("%v stops before its claim is durable", p)
-			p.freeze(min(2*unit+w.duration(4*unit), time.Until(w.end)))
+			p.freeze(min(2*unit+w.duration(4*unit), time.Until(w.end())))
 			p.s.claimer.Store(p)
 			p.s.suspected.Store(time.Now().UnixNano())
 			return

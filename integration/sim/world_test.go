@@ -89,8 +89,8 @@ type world struct {
 	storage *storage
 	hosts   []*host
 	svcs    []*service
-	wild    float64 // fault intensity of this run
-	end     time.Time
+	wild    float64                   // fault intensity of this run
+	endAt   atomic.Pointer[time.Time] // see end
 	start   time.Time
 	hist    history
 	n       counters
@@ -155,11 +155,16 @@ func (w *world) duration(limit time.Duration) time.Duration {
 }
 
 // faulty reports whether there are faults now.
-func (w *world) faulty() bool { return time.Now().Before(w.end) }
+// end is when the faulty time ends.
+func (w *world) end() time.Time { return *w.endAt.Load() }
+
+func (w *world) setEnd(t time.Time) { w.endAt.Store(&t) }
+
+func (w *world) faulty() bool { return time.Now().Before(w.end()) }
 
 // fault returns how long a fault lasts that begins now.
 func (w *world) fault(limit time.Duration) time.Duration {
-	return min(w.duration(limit), max(time.Until(w.end), 0))
+	return min(w.duration(limit), max(time.Until(w.end()), 0))
 }
 
 // violation notes that a promise was broken.
@@ -192,7 +197,7 @@ func (w *world) latency(h *host) time.Duration {
 	switch r := w.rnd.Float64(); {
 	case slow && r < 0.5:
 		return time.Duration(w.rnd.Int64N(int64(unit)))
-	case r < 0.004 && time.Now().Before(w.end):
+	case r < 0.004 && time.Now().Before(w.end()):
 		return time.Duration(w.rnd.Int64N(int64(16 * unit)))
 	case r < 0.3:
 		return time.Duration(w.rnd.Int64N(int64(unit / 20)))
@@ -245,7 +250,7 @@ func simulate(t *testing.T, s settings) *world {
 
 func newWorld(s settings) *world {
 	w := &world{settings: s, stop: make(chan struct{}), start: time.Now(), rnd: rand.New(rand.NewPCG(s.seed, 0x6c65617365))}
-	w.end = w.start.Add(s.faults)
+	w.setEnd(w.start.Add(s.faults))
 	w.wild = [...]float64{0.5, 1, 2, 4}[w.below(4)]
 	if w.hint == hintClaims {
 		w.wild /= 8 // the owner that is suspected must live on
