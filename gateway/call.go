@@ -58,10 +58,12 @@ func (c *call) names() (cluster.NameServer, error) {
 	return c.g.topology.NameServerFor(c.bkt.ID, c.key)
 }
 
-// owner returns a user as replies show it: the id stands for the name of one who is no more.
+// owner returns a user as replies show it: the id stands for the name of one who is no more, and for all where nobody has said who he is. Names are e-mail addresses.
 func (c *call) owner(id cluster.UserID) s3.Owner {
 	o := s3.Owner{ID: id.String()}
-	if id == c.who.user && c.who.name != "" {
+	if c.who.anonymous {
+		o.DisplayName = o.ID
+	} else if id == c.who.user && c.who.name != "" {
 		o.DisplayName = c.who.name
 	} else if o.DisplayName = c.g.displayName(c.r.Context(), id); o.DisplayName == "" {
 		o.DisplayName = o.ID

@@ -498,3 +498,23 @@ func TestManyListsAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// TestAnonymousLearnsNoAddress reads everything that names users as nobody: ids are shown, e-mail addresses are not.
+func TestAnonymousLearnsNoAddress(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1, 1)
+	public := []string{"X-Amz-Grant-Read: uri=http://acs.amazonaws.com/groups/global/AllUsers", "X-Amz-Grant-Read-Acp: uri=http://acs.amazonaws.com/groups/global/AllUsers", "X-Amz-Grant-Write-Acp: id=" + s.bob.ID.String()}
+	s.want(200, "", ask{method: "PUT", target: "/shown", header: public})
+	s.want(200, "", ask{method: "PUT", target: "/shown/key", header: public, body: "x"})
+	s.want(200, "", ask{method: "POST", target: "/shown/large?uploads"})
+	for _, target := range []string{"/shown", "/shown?list-type=2&fetch-owner=true", "/shown?versions", "/shown?uploads", "/shown?acl", "/shown/key?acl"} {
+		named := s.want(200, "", ask{method: "GET", target: target}).body
+		nobody := s.want(200, "", ask{method: "GET", target: target, anonymous: true}).body
+		if !strings.Contains(named, "alice@example.com") {
+			t.Errorf("%s does not name its owner to her: %s", target, named)
+		}
+		if strings.Contains(nobody, "@") || !strings.Contains(nobody, "<ID>"+s.alice.ID.String()+"</ID><DisplayName>"+s.alice.ID.String()+"</DisplayName>") {
+			t.Errorf("%s to nobody: %s", target, nobody)
+		}
+	}
+}
