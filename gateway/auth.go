@@ -83,5 +83,5 @@ func (c *call) hoisted() error {
 	return err
 }
 
-// signatureParams are the parameters that are the signature's own.
-var signatureParams = set("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Signedheaders", "X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Content-Sha256")
+// signatureParams are the parameters that are the signature's own, and the name of an algorithm that boto3 leaves in a URL although nobody knows the checksum yet.
+var signatureParams = set("X-Amz-Sdk-Checksum-Algorithm", "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires", "X-Amz-Signedheaders", "X-Amz-Signature", "X-Amz-Security-Token", "X-Amz-Content-Sha256")

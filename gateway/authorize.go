@@ -216,6 +216,13 @@ func (c *call) besides(f facts) error {
 	return nil
 }
 
+// mayAsWell reports whether the caller may do another operation on the object of the request: what it would show can be left out of the reply. It is for operations that no list gives.
+func (c *call) mayAsWell(o operation) (bool, error) {
+	version, versioned := c.query.lookup("versionId")
+	v, err := c.judge(c.rules, c.bkt, actions[o], facts{c: c, version: version, versioned: versioned, bucket: c.bkt.ID, key: c.key})
+	return v == allowed, err
+}
+
 // authorizeDeletes refuses a DeleteObjects of somebody who cannot have a right to any key: without a policy, the bucket's list is the same for all of them.
 func (c *call) authorizeDeletes() error {
 	if c.rules.policy != nil {
@@ -257,9 +264,24 @@ func (c *call) authorizeSource(src *copySource, version string) error {
 	if err := c.confirmPayer(src.rules, src.record); err != nil {
 		return err
 	}
-	f := facts{c: c, version: version, versioned: src.versioned, source: true, bucket: src.record.ID, key: src.key}
-	src.verdict, err = c.judge(src.rules, src.record, actions[opGetObject], f)
+	src.facts = facts{c: c, version: version, versioned: src.versioned, source: true, bucket: src.record.ID, key: src.key}
+	src.verdict, err = c.judge(src.rules, src.record, actions[opGetObject], src.facts)
 	if err == nil && src.verdict == denied {
+		err = s3.ErrAccessDenied
+	}
+	return err
+}
+
+// authorizeTags decides whether a copy may take the tags of its source along: they are read there, which s3:GetObject does not give, and written here.
+func (c *call) authorizeTags(src *copySource) error {
+	v, err := c.judge(src.rules, src.record, actions[opGetObjectTagging], src.facts)
+	if err == nil && v == allowed && c.rules.policy != nil {
+		var d policy.Decision
+		if d, err = c.rules.decide(c.who, c.bkt, actions[opPutObjectTagging].name, facts{c: c, bucket: c.bkt.ID, key: c.key}); d == policy.Deny {
+			v = denied
+		}
+	}
+	if err == nil && v != allowed {
 		err = s3.ErrAccessDenied
 	}
 	return err

@@ -22,6 +22,7 @@ type copySource struct {
 	record    *cluster.Bucket
 	rules     *rules  // of record
 	verdict   verdict // of authorizeSource
+	facts     facts   // what it asked about
 }
 
 // copyObject answers CopyObject (API reference): the bytes are read, verified and written again as a new object, which is then named as by PutObject.
@@ -59,6 +60,11 @@ func (g *Gateway) copyObject(c *call) error {
 	err = g.withSource(ctx, c, src, func(e *cluster.Entry) error {
 		if e.Size > cluster.MaxPutBytes {
 			return invalidRequest("The specified copy source is larger than the maximum allowable size for a copy source: " + strconv.FormatInt(cluster.MaxPutBytes, 10))
+		}
+		if !retag && attr(e.Attrs, cluster.AttrTags) != nil {
+			if err := c.authorizeTags(src); err != nil {
+				return err
+			}
 		}
 		from = *e
 		want := algorithm

@@ -194,7 +194,7 @@ func (g *Gateway) askedRange(ctx context.Context, c *call, e *cluster.Entry) (as
 			return asked{}, errNoSuchPart
 		}
 		all.partial = e.Size > 0
-	case header != "":
+	case header != "" && s3.RangeHolds(c.r.Header, e.ETag, e.Modified):
 		rng, partial, err := s3.ParseRange(header, e.Size)
 		if err != nil || partial {
 			return asked{Range: rng, partial: partial}, err

@@ -125,22 +125,34 @@ func (c *call) newLocks(attrs []cluster.Attribute) ([]cluster.Attribute, error) 
 	return withAttr(attrs, cluster.AttrRetention, cluster.Retention{Compliance: d.Mode == s3.Compliance, Until: t}.Encode()), nil
 }
 
-// lockHeaders sets the headers that tell of an object's locks.
+// lockHeaders sets the headers that tell of an object's locks, each for who may ask for that lock by itself.
 func (c *call) lockHeaders(e *cluster.Entry) error {
 	if v := attr(e.Attrs, cluster.AttrRetention); v != nil {
+		ok, err := c.mayAsWell(opGetObjectRetention)
+		if err != nil {
+			return err
+		}
 		r, err := cluster.ParseRetention(v)
 		if err != nil {
 			return err
 		}
-		c.set("x-amz-object-lock-mode", retentionMode(r.Compliance))
-		c.set("x-amz-object-lock-retain-until-date", r.Until.Format("2006-01-02T15:04:05.000Z"))
+		if ok {
+			c.set("x-amz-object-lock-mode", retentionMode(r.Compliance))
+			c.set("x-amz-object-lock-retain-until-date", r.Until.Format("2006-01-02T15:04:05.000Z"))
+		}
 	}
 	if v := attr(e.Attrs, cluster.AttrLegalHold); v != nil {
+		ok, err := c.mayAsWell(opGetObjectLegalHold)
+		if err != nil {
+			return err
+		}
 		status, err := holdStatus(v)
 		if err != nil {
 			return err
 		}
-		c.set("x-amz-object-lock-legal-hold", status)
+		if ok {
+			c.set("x-amz-object-lock-legal-hold", status)
+		}
 	}
 	return nil
 }

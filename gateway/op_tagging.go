@@ -24,11 +24,14 @@ func (c *call) requestTags() ([]byte, error) {
 	return encodeTags(tags), err
 }
 
-// taggingHeader sets x-amz-tagging-count of an object that has tags.
+// taggingHeader sets x-amz-tagging-count of an object that has tags, for who may read them.
 func (c *call) taggingHeader(e *cluster.Entry) error {
 	v := attr(e.Attrs, cluster.AttrTags)
 	if v == nil {
 		return nil
+	}
+	if ok, err := c.mayAsWell(opGetObjectTagging); err != nil || !ok {
+		return err
 	}
 	tags, err := decodeTags(v)
 	if err != nil {

@@ -75,6 +75,22 @@ func (c *Conditions) EvaluateCopy(etag string, modified time.Time) error {
 	return nil
 }
 
+// RangeHolds reports whether an If-Range header, if there is one, lets a Range have its effect: the object is the one of which the client has a part. Another one is sent whole, or
+// a download that goes on would be made of both (RFC 9110, 13.1.5: strong comparison, and a date must be the very same).
+func RangeHolds(h http.Header, etag string, modified time.Time) bool {
+	v, ok := h["If-Range"]
+	if !ok {
+		return true
+	}
+	if len(v) != 1 || strings.HasPrefix(v[0], "W/") {
+		return false
+	}
+	if t, err := http.ParseTime(v[0]); err == nil {
+		return t.Equal(modified.Truncate(time.Second))
+	}
+	return TrimETag(v[0]) == etag
+}
+
 // matchETag reports whether etag is one of a list as in If-Match. Weak tags match by their text: an ETag of ours stands for exact bytes.
 func matchETag(list, etag string) bool {
 	for tag := range strings.SplitSeq(list, ",") {

@@ -78,6 +78,12 @@ func lockCases() section {
 			retain("GOVERNANCE", early), head("/{c}/k").replyHeader("x-amz-object-lock-mode: GOVERNANCE", "x-amz-object-lock-legal-hold: ON"), get("/{c}/k").replyHeader("x-amz-object-lock-legal-hold: ON"),
 			hold("OFF"), get("/{c}/k?legal-hold").shows("<Status>OFF</Status>"), gone.fails(403, denied), gone.with(bypass),
 		}},
+		{"who may see them", []step{
+			locked, with(version, "GOVERNANCE", early).with("x-amz-object-lock-legal-hold: ON"), put("/{c}?policy", allow("s3:GetObject", "{c}/*", "")).gives(204),
+			head("/{c}/k").by(alt).replyHeader("x-amz-object-lock-mode:", "x-amz-object-lock-retain-until-date:", "x-amz-object-lock-legal-hold:"), get("/{c}/k").by(nobody).replyHeader("x-amz-object-lock-mode:", "x-amz-object-lock-legal-hold:"),
+			put("/{c}?policy", allow("s3:GetObject*", "{c}/*", "")).gives(204), head("/{c}/k").by(alt).replyHeader("x-amz-object-lock-mode: GOVERNANCE", "x-amz-object-lock-retain-until-date: *", "x-amz-object-lock-legal-hold: ON"),
+			hold("OFF"), gone.with(bypass),
+		}},
 		{"uploads", []step{
 			locked, with(version, "GOVERNANCE", early).with("x-amz-object-lock-legal-hold: ON"), head("/{c}/k").replyHeader("x-amz-object-lock-mode: GOVERNANCE", "x-amz-object-lock-retain-until-date: 2130-01-01T00:00:00.000Z", "x-amz-object-lock-legal-hold: ON"),
 			hold("OFF"), gone.with(bypass),

@@ -128,6 +128,13 @@ func readCases() section {
 			get("/{b}/k").with("Range: bytes=7-4").shows(text), get("/{b}/k").with("Range: bytes=a-b").shows(text), get("/{b}/k").with("Range: bytes=0-1,3-4").shows(text), get("/{b}/k").with("Range: lines=1-2").shows(text),
 			put("/{b}/e", ""), get("/{b}/e").with("Range: bytes=40-50").fails(416, "InvalidRange"), get("/{b}/e").with("Range: bytes=0-").fails(416, "InvalidRange"),
 		}},
+		{"ranges of what a client has begun", []step{
+			first, head("/{b}/k").save("tag=@ETag", "at=@Last-Modified"),
+			get("/{b}/k").with("Range: bytes=4-7", "If-Range: {tag}").gives(206, "cont"), get("/{b}/k").with("Range: bytes=4-7", "If-Range: {at}").gives(206, "cont"), get("/{b}/k").with("If-Range: {tag}").shows(text),
+			get("/{b}/k").with("Range: bytes=4-7", "If-Range: "+barETag).shows(text).replyHeader("Content-Range:", "Content-Length: 11"), get("/{b}/k").with("Range: bytes=4-7", "If-Range: W/{tag}").shows(text),
+			get("/{b}/k").with("Range: bytes=4-7", "If-Range: Sat, 29 Oct 1994 19:43:31 GMT").shows(text), get("/{b}/k").with("Range: bytes=4-7", "If-Range: Sat, 29 Oct 2130 19:43:31 GMT").shows(text),
+			get("/{b}/k").with("Range: bytes=40-50", "If-Range: "+barETag).shows(text), head("/{b}/k").with("Range: bytes=4-7", "If-Range: "+barETag).replyHeader("Content-Length: 11", "Content-Range:"),
+		}},
 		{"overridden headers", []step{
 			first,
 			get("/{b}/k?response-cache-control=no-cache&response-content-disposition=bla&response-content-encoding=aaa&response-content-language=esperanto&response-content-type=foo%2Fbar&response-expires=Thu%2C%2001%20Jan%201970%2000%3A02%3A03%20GMT").shows(text).

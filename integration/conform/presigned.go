@@ -82,9 +82,10 @@ func presignedCases() section {
 			put("/{b}/foo", "y").presignedV2(time.Hour), get("/{b}/foo").shows("y"), put("/{b}/foo", "y").presignedV2(-time.Hour).fails(403, denied), do("DELETE", "/{b}/foo").gives(204).presigned(0, time.Hour), get("/{b}/foo").fails(404, "NoSuchKey"),
 		}},
 		{"headers in the query", []step{
-			put("/{b}/foo?x-amz-acl=public-read&X-Amz-Tagging=a%3D1&x-amz-meta-color=blue", "x").presigned(0, time.Hour), get("/{b}/foo").by(nobody).shows("x").replyHeader("x-amz-meta-color: blue", "x-amz-tagging-count: 1"),
+			put("/{b}/foo?x-amz-acl=public-read&X-Amz-Tagging=a%3D1&x-amz-meta-color=blue", "x").presigned(0, time.Hour), get("/{b}/foo").by(nobody).shows("x").replyHeader("x-amz-meta-color: blue"), head("/{b}/foo").replyHeader("x-amz-tagging-count: 1"),
 			put("/{b}/v2?x-amz-acl=public-read&x-amz-meta-color=red", "x").presignedV2(time.Hour), get("/{b}/v2").by(nobody).shows("x").replyHeader("x-amz-meta-color: red"),
 			put("/{b}/lock?x-amz-object-lock-legal-hold=ON", "x").presigned(0, time.Hour).fails(400, "InvalidRequest"), put("/{b}/copy?x-amz-copy-source={b}/foo", "").presigned(0, time.Hour).shows("<CopyObjectResult"), get("/{b}/copy").shows("x"),
+			put("/{b}/sum?x-amz-sdk-checksum-algorithm=SHA256", "x").presigned(0, time.Hour), put("/{b}/sum?x-amz-sdk-checksum-algorithm=SHA256", "y").presignedV2(time.Hour), get("/{b}/sum").shows("y"),
 			put("/{b}/foo?x-amz-acl=public-read", "x").with("x-amz-acl: private").presigned(0, time.Hour).fails(400, "InvalidRequest"), put("/{b}/foo?x-amz-acl=secret", "x").presigned(0, time.Hour).fails(400, "InvalidArgument"),
 			put("/{b}/foo?x-amz-acl=private", "z"), get("/{b}/foo").shows("z"), // of a request that is signed in its header the query is no header
 		}},

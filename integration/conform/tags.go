@@ -58,6 +58,17 @@ func tagCases() section {
 			put("/{b}/k", "").with("x-amz-copy-source: {b}/k", "x-amz-tagging-directive: REPLACE", "x-amz-tagging: c=3"), get("/{b}/k?tagging").shows(shownTags("c", "3")),
 			put("/{b}/l", "").with("x-amz-copy-source: {b}/k", "x-amz-tagging-directive: KEEP").fails(400, "InvalidArgument"),
 		}},
+		{"who may see them", []step{
+			put("/{b}/k", "x").with("x-amz-tagging: a=1"), put("/{b}/plain", "x"), put("/{c}", "").by(alt), put("/{b}?policy", allow("s3:GetObject", "{b}/*", "")).gives(204),
+			head("/{b}/k").replyHeader("x-amz-tagging-count: 1"), head("/{b}/k").by(alt).replyHeader("x-amz-tagging-count:"), get("/{b}/k").by(nobody).shows("x").replyHeader("x-amz-tagging-count:"),
+			put("/{c}/l", "").by(alt).with("x-amz-copy-source: {b}/k").fails(403, denied), get("/{c}/l").by(alt).fails(404, "NoSuchKey"), put("/{c}/l", "").by(alt).with("x-amz-copy-source: {b}/plain"),
+			put("/{c}/l", "").by(alt).with("x-amz-copy-source: {b}/k", "x-amz-tagging-directive: REPLACE"), get("/{c}/l?tagging").by(alt).shows(shownTags()),
+			put("/{b}?policy", allow("s3:GetObject*", "{b}/*", "")).gives(204), head("/{b}/k").by(alt).replyHeader("x-amz-tagging-count: 1"),
+			put("/{c}/l", "").by(alt).with("x-amz-copy-source: {b}/k"), get("/{c}/l?tagging").by(alt).shows(shownTags("a", "1")),
+			put("/{b}?policy", statement("Deny", `"*"`, "s3:PutObjectTagging", "{b}/*", "")).gives(204),
+			put("/{b}/l", "").with("x-amz-copy-source: {b}/k").fails(403, denied), put("/{b}/l", "").with("x-amz-copy-source: {b}/k", "x-amz-tagging-directive: REPLACE"), put("/{b}/l", "").with("x-amz-copy-source: {b}/plain"),
+			put("/{b}?policy", statement("Deny", `"*"`, "s3:GetObjectTagging", "{b}/*", "")).gives(204), put("/{b}/l", "").with("x-amz-copy-source: {b}/k").fails(403, denied), head("/{b}/k").replyHeader("x-amz-tagging-count:"),
+		}},
 		{"versions", []step{
 			put("/{b}?versioning", versioning("Enabled")), put("/{b}/k", "1").save("v1=@x-amz-version-id"), put("/{b}/k", "2").save("v2=@x-amz-version-id"),
 			put("/{b}/k?tagging&versionId={v1}", tagSet("n", "1")).replyHeader("x-amz-version-id: {v1}"), get("/{b}/k?tagging&versionId={v1}").shows(shownTags("n", "1")).replyHeader("x-amz-version-id: {v1}"),
