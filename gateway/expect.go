@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -24,29 +25,64 @@ func (l expectListener) Accept() (net.Conn, error) {
 	return e, nil
 }
 
-// expectConn is a connection whose reads belong to the head of a request until its empty line.
+// expectConn is a connection whose reads belong to the head of a request until its empty line, and at the latest until its handler begins: net/http has read a head that it did not wait for, of a
+// client that sends requests ahead, before the connection was idle.
 type expectConn struct {
 	net.Conn
 	head atomic.Bool
+	text bool // the line that is being read is not empty; belongs to Read while head is set
 }
 
 // connState is the server's hook: behind an idle connection the next bytes begin a request.
 func connState(c net.Conn, state http.ConnState) {
 	if e, ok := c.(*expectConn); ok && state == http.StateIdle {
+		e.text = false
 		e.head.Store(true)
 	}
+}
+
+// expectKey is the place of the expectConn in a request's context.
+type expectKey struct{}
+
+// connContext is the server's hook that puts it there.
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, expectKey{}, c)
+}
+
+// behindHead tells the connection that what it reads is no head any more.
+func behindHead(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if e, ok := r.Context().Value(expectKey{}).(*expectConn); ok {
+			e.head.Store(false)
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (c *expectConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && c.head.Load() {
-		head, _, ended := bytes.Cut(p[:n], []byte("\r\n\r\n"))
-		ignoreExpectation(head)
-		if ended {
-			c.head.Store(false)
-		}
+		ignoreExpectation(p[:c.endOfHead(p[:n])])
 	}
 	return n, err
+}
+
+// endOfHead returns how much of b belongs to the head. Lines end with LF, with or without a CR, as net/http reads them, and a read may end anywhere. What is behind the end is not ours to
+// change; an empty line in front of a request counts as its end, and costs no more than a 417.
+func (c *expectConn) endOfHead(b []byte) int {
+	for at := 0; ; {
+		line, _, ended := bytes.Cut(b[at:], []byte("\n"))
+		c.text = c.text || len(line) > 0 && string(line) != "\r"
+		if !ended {
+			return len(b)
+		}
+		at += len(line) + 1
+		if !c.text {
+			c.head.Store(false)
+			return at
+		}
+		c.text = false
+	}
 }
 
 // CloseWrite lets net/http end a connection without a reset that could take the reply from the client.

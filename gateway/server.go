@@ -30,8 +30,9 @@ const (
 // Serve begins to answer requests on l and returns at once; l is the server's from now on.
 func Serve(l net.Listener, g *Gateway) *Server {
 	s := &Server{done: make(chan struct{}), left: intent.NewFinisher(g.intents, nil), http: &http.Server{
-		Handler:           g,
+		Handler:           behindHead(g),
 		ConnState:         connState,
+		ConnContext:       connContext,
 		ReadHeaderTimeout: headerTimeout,
 		WriteTimeout:      stallTimeout, // from the end of the headers; handlers extend it while data moves
 		IdleTimeout:       idleTimeout,
