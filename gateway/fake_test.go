@@ -40,6 +40,7 @@ type fakeNames struct {
 	cluster.NameServer // what the tests do not use panics
 	c                  *fakeCluster
 	entries            map[cluster.BucketID]map[string]cluster.Entry
+	parts              func() []cluster.Part // of any table
 }
 
 const fakeObjectServers = 2
@@ -253,6 +254,10 @@ func (n *fakeNames) Lookup(_ context.Context, r cluster.LookupRequest) (cluster.
 		return e, fault.NotFound
 	}
 	return e, nil
+}
+
+func (n *fakeNames) Parts(context.Context, cluster.BucketID, string, cluster.ObjectID, int64, int) ([]cluster.Part, error) {
+	return n.parts(), nil
 }
 
 func (n *fakeNames) DeleteEntry(_ context.Context, r cluster.DeleteEntryRequest) (cluster.Deleted, error) {

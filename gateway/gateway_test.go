@@ -170,6 +170,33 @@ func TestReplacedWhileRead(t *testing.T) {
 	s.want(500, "InternalError", ask{method: "GET", target: "/box/key"})
 }
 
+// TestPartsReplacedWhileRead replaces an object of parts twice, each time between the lookup and the read.
+func TestPartsReplacedWhileRead(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 1)
+	s.want(200, "", ask{method: "PUT", target: "/box"})
+	s.want(200, "", ask{method: "PUT", target: "/box/key", body: "abc"})
+	names := s.cluster.names[0]
+	bucket := s.cluster.buckets["box"].ID
+	e := names.entries[bucket]["key"]
+	there := e.Content
+	e.Content, e.PartCount = cluster.Link{}, 1
+	names.entries[bucket]["key"] = e
+	lookups, replaced := 0, 2
+	names.parts = func() []cluster.Part {
+		p := cluster.Part{Number: 1, Size: 3, Content: cluster.Link{Server: there.Server, Object: cluster.NewObjectID()}}
+		if lookups++; lookups > replaced {
+			p.Content = there
+		}
+		e.Version.Sequence++
+		names.entries[bucket]["key"] = e
+		return []cluster.Part{p}
+	}
+	if got := s.want(200, "", ask{method: "GET", target: "/box/key"}); got.body != "abc" {
+		t.Errorf("got %q", got.body)
+	}
+}
+
 func TestDamageIsNeverSent(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, 1)

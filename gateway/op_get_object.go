@@ -32,7 +32,7 @@ func (g *Gateway) getObject(c *call) error {
 		return err
 	}
 	ctx := c.r.Context()
-	var last cluster.Link
+	var last cluster.VersionID
 	for try := 1; ; try++ {
 		e, err := ns.Lookup(ctx, r)
 		if err != nil {
@@ -55,10 +55,10 @@ func (g *Gateway) getObject(c *call) error {
 			}
 			return err
 		}
-		if try > 1 && e.Content == last {
+		if try > 1 && e.Version == last { // of an object of parts Content says nothing
 			return fault.Wrap(fault.Corrupt, err, "the content of an object is not there")
 		}
-		last = e.Content
+		last = e.Version
 		c.clearHeaders()
 	}
 }
@@ -71,6 +71,7 @@ func (c *call) deleteMarker(e *cluster.Entry, byVersion bool) error {
 		return s3.ErrNoSuchKey
 	}
 	c.errorHeader("Last-Modified", lastModified(e.Modified))
+	c.errorHeader("Allow", http.MethodDelete)
 	return s3.ErrMethodNotAllowed
 }
 

@@ -93,6 +93,7 @@ func (g *Gateway) updateEntry(c *call, set ...cluster.Attribute) (cluster.Entry,
 	e, err := ns.UpdateEntry(ctx, cluster.UpdateEntryRequest{LookupRequest: r, Set: set})
 	if fault.KindOf(err) == fault.MethodNotAllowed {
 		c.errorHeader("x-amz-delete-marker", "true")
+		c.errorHeader("Allow", http.MethodDelete)
 	}
 	return e, missingKey(err, c.query.has("versionId"))
 }

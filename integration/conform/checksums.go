@@ -66,7 +66,7 @@ func checksumCases() section {
 			get("/{b}/none?attributes").with("x-amz-object-attributes: ETag").fails(404, "NoSuchKey"), get("/{b}/k?attributes").with("x-amz-object-attributes: ETag").by(alt).fails(403, "AccessDenied"), head("/{b}/k?attributes").fails(405, ""),
 			put("/{b}?versioning", versioning("Enabled")), put("/{b}/k", "new").save("v=@X-Amz-Version-Id"), get("/{b}/k?attributes&versionId=null").with("x-amz-object-attributes: ETag").shows("acbd18db4cc2f85cedef654fccc4a4d8").replyHeader("x-amz-version-id: null", "x-amz-delete-marker:"),
 			get("/{b}/k?attributes").with("x-amz-object-attributes: ETag").replyHeader("x-amz-version-id: {v}"), del("/{b}/k").save("m=@X-Amz-Version-Id"), get("/{b}/k?attributes").with("x-amz-object-attributes: ETag").fails(404, "NoSuchKey").replyHeader("x-amz-delete-marker: true"),
-			get("/{b}/k?attributes&versionId={m}").with("x-amz-object-attributes: ETag").fails(405, "MethodNotAllowed").replyHeader("x-amz-delete-marker: true"),
+			get("/{b}/k?attributes&versionId={m}").with("x-amz-object-attributes: ETag").fails(405, "MethodNotAllowed").replyHeader("x-amz-delete-marker: true", "Allow: DELETE"),
 		}},
 		testCase{"attributes of parts", []step{
 			post("/{b}/k?uploads", "").save("u=UploadId"), put("/{b}/k?partNumber=1&uploadId={u}", strings.Repeat("a", 5*mib)).save("e1=@Etag"), put("/{b}/k?partNumber=2&uploadId={u}", strings.Repeat("b", 5*mib)).save("e2=@Etag"), put("/{b}/k?partNumber=4&uploadId={u}", "c").save("e4=@Etag"),

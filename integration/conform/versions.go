@@ -12,7 +12,7 @@ func versionCases() section {
 			del("/{b}/k?versionId={v3}").replyHeader("x-amz-version-id: {v3}", "x-amz-delete-marker:"), get("/{b}/k").shows("two"), get("/{b}/k?versionId={v3}").fails(404, "NoSuchVersion"),
 			del("/{b}/k?versionId={v3}"), // again: nothing to do
 			del("/{b}/k").replyHeader("x-amz-delete-marker: true", "x-amz-version-id: *").save("m=@X-Amz-Version-Id"), gone.replyHeader("x-amz-version-id: {m}"), head("/{b}/k").fails(404, "").replyHeader("x-amz-delete-marker: true", "x-amz-version-id: {m}"),
-			get("/{b}/k?versionId={m}").fails(405, "MethodNotAllowed").replyHeader("x-amz-delete-marker: true", "Allow: *", "Last-Modified: *"), head("/{b}/k?versionId={m}").fails(405, "").replyHeader("x-amz-delete-marker: true"),
+			get("/{b}/k?versionId={m}").fails(405, "MethodNotAllowed").replyHeader("x-amz-delete-marker: true", "Allow: DELETE", "Last-Modified: *"), head("/{b}/k?versionId={m}").fails(405, "").replyHeader("x-amz-delete-marker: true"),
 			get("/{b}").hides("<Contents>"), get("/{b}/k?versionId={v1}").shows("one"),
 			del("/{b}/k?versionId={m}").replyHeader("x-amz-delete-marker: true", "x-amz-version-id: {m}"), get("/{b}/k").shows("two"),
 		}},
