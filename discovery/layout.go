@@ -149,7 +149,12 @@ func createFile(fsys fsbackend.FS, name string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteAt(content, 0)
+	return finish(fsys, f, path.Dir(name), content)
+}
+
+// finish writes the content of a new file in dir and makes it and its name durable. f is closed.
+func finish(fsys fsbackend.FS, f fsbackend.File, dir string, content []byte) error {
+	_, err := f.WriteAt(content, 0)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -157,7 +162,7 @@ func createFile(fsys fsbackend.FS, name string, content []byte) error {
 		err = cerr
 	}
 	if err == nil {
-		err = fsys.SyncDir(path.Dir(name))
+		err = fsys.SyncDir(dir)
 	}
 	return err
 }

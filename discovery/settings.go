@@ -125,40 +125,62 @@ func PutSettings(fsys fsbackend.FS, changes ...Setting) (Settings, error) {
 	if err := makeDir(fsys, settingsDir); err != nil {
 		return Settings{}, fmt.Errorf("discovery: settings: %w", err)
 	}
+	if _, err := LoadSettings(fsys); err != nil {
+		return Settings{}, err
+	}
 	for {
-		s, err := LoadSettings(fsys)
-		if err != nil {
-			return Settings{}, err
-		}
-		epochs, err := settingsEpochs(fsys)
-		if err != nil {
-			return Settings{}, err
-		}
-		values := maps.Clone(s.values)
-		if values == nil {
-			values = map[string]string{}
-		}
-		for _, c := range changes {
-			values[c.Key] = c.Value
-		}
-		next := Settings{Epoch: s.Epoch + 1, values: values}
-		if n := len(epochs); n > 0 { // also past one that was not finished
-			next.Epoch = cluster.Epoch(epochs[n-1] + 1)
-		}
-		err = createFile(fsys, settingsDir+"/"+epochName(next.Epoch), next.Append(nil))
-		if errors.Is(err, fs.ErrExist) { // somebody else was faster: their changes count, too
+		s, newer, err := putSettings(fsys, changes)
+		if errors.Is(err, fs.ErrExist) || err == nil && newer {
 			continue
 		}
-		if err != nil {
-			return Settings{}, fmt.Errorf("discovery: settings: %w", err)
-		}
-		for _, e := range epochs {
-			if e+keptSettings <= uint64(next.Epoch) {
-				_ = fsys.Remove(settingsDir + "/" + epochName(cluster.Epoch(e))) // what is not removed now will be next time
-			}
-		}
-		return next, nil
+		return s, err
 	}
+}
+
+// putSettings takes the next epoch, reads what was finished before it, and writes that with the changes. Somebody whose epoch was not finished by then has a newer one to see when it is, and puts his
+// changes again: newer reports that.
+func putSettings(fsys fsbackend.FS, changes []Setting) (s Settings, newer bool, err error) {
+	wrap := func(err error) error { return fmt.Errorf("discovery: settings: %w", err) }
+	epochs, err := settingsEpochs(fsys)
+	if err != nil {
+		return Settings{}, false, err
+	}
+	s.Epoch = 1
+	if n := len(epochs); n > 0 { // also past one that was never finished
+		s.Epoch = cluster.Epoch(epochs[n-1] + 1)
+	}
+	f, err := fsys.Create(settingsDir + "/" + epochName(s.Epoch))
+	if err != nil {
+		return Settings{}, false, wrap(err)
+	}
+	base, err := LoadSettings(fsys)
+	if err == nil {
+		s.values = maps.Clone(base.values)
+		if s.values == nil {
+			s.values = map[string]string{}
+		}
+		for _, c := range changes {
+			s.values[c.Key] = c.Value
+		}
+		if err = finish(fsys, f, settingsDir, s.Append(nil)); err != nil {
+			err = wrap(err)
+		}
+	} else {
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return Settings{}, false, err
+	}
+	if epochs, err = settingsEpochs(fsys); err != nil {
+		return Settings{}, false, err
+	}
+	for _, e := range epochs {
+		newer = newer || e > uint64(s.Epoch)
+		if e+keptSettings <= uint64(s.Epoch) {
+			_ = fsys.Remove(settingsDir + "/" + epochName(cluster.Epoch(e))) // what is not removed now will be next time
+		}
+	}
+	return s, newer, nil
 }
 
 // Append adds the settings' bytes (FORMAT.md, "Settings") to b.

@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ostor/fsbackend/faultfs"
 	"ostor/fsbackend/memfs"
 	"ostor/internal/fault"
 )
@@ -106,23 +107,30 @@ func TestSettingsRefuseDamage(t *testing.T) {
 	}
 }
 
-// TestPutSettingsTogether: of changes at the same time none is lost.
+// TestPutSettingsTogether: of changes at the same time none is lost, however slow a writer is between taking his epoch, writing and looking for newer ones.
 func TestPutSettingsTogether(t *testing.T) {
 	t.Parallel()
-	for range 50 {
-		fsys := memfs.New()
-		var work sync.WaitGroup
-		for _, k := range []string{SettingDefaultCORS, SettingSigV2} {
-			work.Go(func() {
-				if _, err := PutSettings(fsys, Setting{k, "0"}); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		work.Wait()
-		if s, err := LoadSettings(fsys); err != nil || s.On(SettingDefaultCORS) || s.On(SettingSigV2) {
-			t.Fatalf("%+v, %v", s, err)
-		}
+	seed := uint64(time.Now().UnixNano())
+	for run := range uint64(300) {
+		synctest.Test(t, func(t *testing.T) {
+			fsys := faultfs.New(memfs.New(), seed+run)
+			if err := makeDir(fsys, settingsDir); err != nil {
+				t.Fatal(err)
+			}
+			fsys.Add(faultfs.Rule{Delay: time.Millisecond, Prob: 0.5})
+			var work sync.WaitGroup
+			for _, k := range []string{SettingDefaultCORS, SettingSigV2} {
+				work.Go(func() {
+					if _, err := PutSettings(fsys, Setting{k, "0"}); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			work.Wait()
+			if s, err := LoadSettings(fsys); err != nil || s.On(SettingDefaultCORS) || s.On(SettingSigV2) {
+				t.Fatalf("seed %d: %+v, %v", seed+run, s, err)
+			}
+		})
 	}
 }
 
