@@ -52,11 +52,8 @@ func (c *call) lengthless() bool {
 	return c.r.ContentLength == 0 && c.r.ProtoMajor == 1 && len(c.r.Header["Content-Length"]) == 0 && len(c.r.TransferEncoding) == 0
 }
 
-// wholeBody reads and verifies a small body, nil when there is none.
+// wholeBody reads and verifies a small body, empty when there is none: a signer who signed one did not mean the request without it.
 func (c *call) wholeBody(maxBytes int64) ([]byte, error) {
-	if c.r.ContentLength == 0 {
-		return nil, nil
-	}
 	body, err := c.openBody(maxBytes)
 	if err != nil {
 		return nil, tooLong(err)
