@@ -79,18 +79,24 @@ func (c *call) deleteCondition(cond *cluster.Condition) error {
 	if len(c.r.Header["If-None-Match"]) > 0 {
 		return notImplemented("If-None-Match in a delete")
 	}
-	if v := c.header("If-Match"); v != "" {
-		cond.IfMatch = s3.TrimETag(v)
+	match := c.r.Header["If-Match"]
+	if len(match) > 1 {
+		return invalidRequest("A condition is given more than once.")
 	}
-	if v := c.header("X-Amz-If-Match-Last-Modified-Time"); v != "" {
-		t, err := http.ParseTime(v)
+	if len(match) == 1 {
+		if cond.IfMatch = s3.TrimETag(match[0]); cond.IfMatch == "" { // not a deletion without a condition
+			return invalidArgument("If-Match is empty.")
+		}
+	}
+	if v := c.r.Header["X-Amz-If-Match-Last-Modified-Time"]; len(v) > 0 {
+		t, err := http.ParseTime(v[0])
 		if err != nil {
 			return invalidArgument("x-amz-if-match-last-modified-time is not a date.")
 		}
 		cond.IfModified = &t
 	}
-	if v := c.header("X-Amz-If-Match-Size"); v != "" {
-		n, err := strconv.ParseInt(v, 10, 64)
+	if v := c.r.Header["X-Amz-If-Match-Size"]; len(v) > 0 {
+		n, err := strconv.ParseInt(v[0], 10, 64)
 		if err != nil || n < 0 {
 			return invalidArgument("x-amz-if-match-size is not a size.")
 		}

@@ -96,7 +96,9 @@ func (g *Gateway) deleteOne(c *call, o *s3.DeleteObject) s3.DeletedObject {
 // bulkCondition reads the conditions of one object in a DeleteObjects document.
 func bulkCondition(o *s3.DeleteObject, cond *cluster.Condition) error {
 	if o.ETag != "" {
-		cond.IfMatch = s3.TrimETag(o.ETag)
+		if cond.IfMatch = s3.TrimETag(o.ETag); cond.IfMatch == "" {
+			return invalidArgument("ETag is empty.")
+		}
 	}
 	if o.LastModifiedTime != "" {
 		t, err := time.Parse(time.RFC3339, o.LastModifiedTime)

@@ -41,6 +41,8 @@ func deleteCases() section {
 			put("/{b}/k", "bar"), do("DELETE", "/{b}/k").with("If-Match: badetag").fails(412, "PreconditionFailed"), do("DELETE", "/{b}/k").with("x-amz-if-match-size: 9999").fails(412, "PreconditionFailed"),
 			do("DELETE", "/{b}/k").with("x-amz-if-match-last-modified-time: Thu, 01 Jan 2015 00:00:00 GMT").fails(412, "PreconditionFailed"), head("/{b}/k").save("at=@Last-Modified"),
 			do("DELETE", "/{b}/k").with("x-amz-if-match-size: many").fails(400, "InvalidArgument"), do("DELETE", "/{b}/k").with("x-amz-if-match-last-modified-time: soon").fails(400, "InvalidArgument"),
+			do("DELETE", "/{b}/k").with(`If-Match: ""`).fails(400, "InvalidArgument"), do("DELETE", "/{b}/k").with("If-Match: ").fails(400, "InvalidArgument"), do("DELETE", "/{b}/k").with("x-amz-if-match-size: ").fails(400, "InvalidArgument"), do("DELETE", "/{b}/k").with("x-amz-if-match-last-modified-time: ").fails(400, "InvalidArgument"),
+			remove(deletion(object("k", "<ETag>&quot;&quot;</ETag>"))).shows("<Code>InvalidArgument</Code>").hides("<Deleted>"), get("/{b}/k").shows("bar"),
 			do("DELETE", "/{b}/k").with("If-None-Match: *").fails(501, "NotImplemented"),
 			del("/{b}/k").with("If-Match: "+barETag, "x-amz-if-match-size: 3", "x-amz-if-match-last-modified-time: {at}"), get("/{b}/k").fails(404, "NoSuchKey"),
 			put("/{b}/k", "bar"), del("/{b}/k").with("If-Match: *"),
