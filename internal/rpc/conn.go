@@ -34,6 +34,7 @@ type conn struct {
 	br     *bufio.Reader
 	wbuf   *[writeBufferBytes]byte // pooled; nil when nothing waits
 	wlen   int
+	failed error // of a write: nothing is sent after it
 	vec    [2][]byte
 	vecs   net.Buffers
 	readBy time.Time // deadlines set now, to save calls
@@ -138,8 +139,12 @@ func (c *conn) send(h header, first, payload []byte) error {
 // flush writes what waits.
 func (c *conn) flush() error { return c.writeOut(nil) }
 
-// writeOut writes what waits, then payload, in one system call where it can.
+// writeOut writes what waits, then payload, in one system call where it can. After an error it writes nothing more: the peer may have a part of a frame, and would take what comes next for the rest.
 func (c *conn) writeOut(payload []byte) (err error) {
+	if c.failed != nil {
+		return c.failed
+	}
+	defer func() { c.failed = err }()
 	if c.wbuf == nil {
 		return nil
 	}
