@@ -66,6 +66,7 @@ type HostStatus struct {
 	Frozen    bool   `json:"frozen"`
 	Partition string `json:"partition,omitempty"` // the error that it gets
 	Stuck     int    `json:"stuck"`               // operations that were issued and have not landed
+	Waiting   int    `json:"waiting"`             // callers that wait for the end of a freeze or of a hang
 	Budget    int64  `json:"budget"`              // bytes left; -1 = no limit
 	Boots     uint64 `json:"boots"`               // power cuts so far
 }
@@ -326,7 +327,7 @@ func (c *Cluster) Status() Status {
 	st := Status{JournalBytes: s.journal.Load(), Rules: []RuleStatus{}, Stores: s.storeStatus()}
 	for i, h := range s.hosts {
 		h.mu.Lock()
-		one := HostStatus{Host: i, Power: !h.off.Load(), Frozen: h.frozen != nil, Stuck: len(h.held), Budget: -1, Boots: h.boot.Load()}
+		one := HostStatus{Host: i, Power: !h.off.Load(), Frozen: h.frozen != nil, Stuck: len(h.held), Waiting: int(h.waiting.Load()), Budget: -1, Boots: h.boot.Load()}
 		if i < len(c.points) {
 			one.Mount = c.points[i]
 		}

@@ -272,20 +272,26 @@ func TestKilledOnFrozenHost(t *testing.T) {
 	cmd.expect("open")
 	w.do(Request{Do: "freeze", Host: 0})
 	cmd.say("go")
-	time.Sleep(20 * time.Millisecond) // no answer can tell us that it waits
+	await := func(what string, seen func(HostStatus) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); ; {
+			var st Status
+			if w.must(w.ctl.Do(Request{Do: "status"}, &st)); seen(st.Hosts[0]) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("no write %s: %+v", what, st.Hosts[0])
+			}
+		}
+	}
+	await("waits", func(h HostStatus) bool { return h.Waiting > 0 })
 	_ = cmd.Process.Kill()
 	if err := cmd.Wait(); err == nil {
 		t.Error("it ended by itself")
 	}
 	w.want(1, "f", "......")
 	var n landed
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
-		var st Status
-		w.must(w.ctl.Do(Request{Do: "status"}, &st))
-		if st.Hosts[0].Stuck > 0 {
-			break
-		}
-	}
+	await("is stuck", func(h HostStatus) bool { return h.Stuck > 0 })
 	w.must(w.ctl.Do(Request{Do: "heal", Host: 0}, &n))
 	if n.Landed == 0 {
 		t.Error("nothing landed late")
@@ -498,7 +504,7 @@ func TestStaleOverwrite(t *testing.T) {
 		t.Errorf("right after the overwrite the other host reads %q, want the old bytes and the new length", got)
 	}
 	w.want(0, "f", "two+")
-	time.Sleep(time.Until(start.Add(350 * time.Millisecond)))
+	time.Sleep(350 * time.Millisecond) // the write is over: it shows 300 ms later at most
 	w.want(1, "f", "two+")
 }
 
@@ -514,7 +520,7 @@ func TestStaleRename(t *testing.T) {
 	if time.Since(start) < 250*time.Millisecond && got != "old" {
 		t.Errorf("right after the rename the other host reads %q", got)
 	}
-	time.Sleep(time.Until(start.Add(350 * time.Millisecond)))
+	time.Sleep(350 * time.Millisecond) // since the rename has returned
 	w.want(1, "f", "new!")
 }
 

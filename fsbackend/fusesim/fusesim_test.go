@@ -264,7 +264,7 @@ func TestTwoHosts(t *testing.T) {
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(5 * time.Second); ; runtime.Gosched() { // the system tells the file system of a close after it has returned
+	for deadline := time.Now().Add(time.Minute); ; runtime.Gosched() { // the system tells the file system of a close after it has returned
 		if err = hb.Lock(); err == nil || time.Now().After(deadline) {
 			break
 		}

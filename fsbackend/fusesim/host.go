@@ -23,8 +23,9 @@ type simHost struct {
 	sim       *sim
 	intercept func(host int, op faultfs.Op, name string) syscall.Errno
 
-	boot atomic.Uint64 // counts power cuts: what was opened before the last one is stale. Changed with sim.gate held alone.
-	off  atomic.Bool   // without power
+	boot    atomic.Uint64 // counts power cuts: what was opened before the last one is stale. Changed with sim.gate held alone.
+	off     atomic.Bool   // without power
+	waiting atomic.Int32  // callers in wait
 
 	mu     sync.Mutex // guards what follows
 	cut    syscall.Errno
@@ -136,6 +137,8 @@ func (h *simHost) enter(ctx context.Context, op faultfs.Op, late func() func() s
 
 // wait waits for the channel. A caller that is killed goes away, and what it issued stays on its way; other signals, which a Go program sends itself all the time, change nothing.
 func (h *simHost) wait(ctx context.Context, until chan struct{}, late func() func() syscall.Errno) syscall.Errno {
+	h.waiting.Add(1)
+	defer h.waiting.Add(-1)
 	interrupted := ctx.Done()
 	var again <-chan time.Time
 	for {
