@@ -269,7 +269,7 @@ func TestBackgroundCollection(t *testing.T) {
 	if _, err := s.DeleteEntry(ctxb, cluster.DeleteEntryRequest{LookupRequest: cluster.LookupRequest{Bucket: 1, Key: "k"}}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(ctxb, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctxb, time.Minute)
 	defer cancel()
 	for st.links.Len() > 0 {
 		select {

@@ -65,7 +65,7 @@ func TestConcurrent(t *testing.T) {
 		work.Add(1)
 		go func() {
 			defer work.Done()
-			for i := range moves {
+			for i := 0; i < moves || s.Stats().Checkpoints < 3; i++ { // the checkpoints come beside them
 				from, to := (w+i)%accounts, (w*7+i*3+1)%accounts
 				err := s.Update(context.Background(), func(tx *Tx) error {
 					a, _, err := tx.Get(key(from))
@@ -146,7 +146,7 @@ func TestFullLogWaits(t *testing.T) {
 	slow := true
 	o.Sweep = func(ctx context.Context, _ uint64, _ iter.Seq2[[]byte, []byte]) error {
 		<-ready
-		for deadline := time.Now().Add(5 * time.Second); slow && s.Stats().Stalls == 0 && time.Now().Before(deadline); {
+		for deadline := time.Now().Add(time.Minute); slow && s.Stats().Stalls == 0 && time.Now().Before(deadline); {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
@@ -161,7 +161,7 @@ func TestFullLogWaits(t *testing.T) {
 	want := map[string]string{}
 	for i := range 200 {
 		k, v := fmt.Sprintf("key%d", i), fmt.Sprintf("%04000d", i)
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		if err := s.Update(ctx, put(k, v)); err != nil {
 			t.Fatalf("update %d: %v, %+v", i, err, s.Stats())
 		}

@@ -17,7 +17,7 @@ func (s *site) raw(text string) (status int, body string) {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.server.URL, "http://"))
 	s.must(err)
 	defer func() { _ = conn.Close() }()
-	s.must(conn.SetDeadline(time.Now().Add(10 * time.Second)))
+	s.must(conn.SetDeadline(time.Now().Add(time.Minute)))
 	if _, err := io.WriteString(conn, text); err != nil {
 		return 0, ""
 	}
@@ -95,7 +95,7 @@ func (s *site) replies(text string) (statuses []int, bodies string) {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.server.URL, "http://"))
 	s.must(err)
 	defer func() { _ = conn.Close() }()
-	s.must(conn.SetDeadline(time.Now().Add(30 * time.Second)))
+	s.must(conn.SetDeadline(time.Now().Add(time.Minute)))
 	go func() { _, _ = io.WriteString(conn, text) }() // the server may close before it has read all
 	r := bufio.NewReader(conn)
 	for {
