@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/url"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -33,7 +34,7 @@ func TestAccessLogHoldsNoSecret(t *testing.T) {
 		}
 	}
 	s.want(200, "", ask{method: "PUT", target: "/box/key", body: leak, header: []string{"X-Amz-Meta-Secret: " + leak}})
-	text := logged.String()
+	text := regexp.MustCompile(`"request_id":"[0-9a-f]{32}"`).ReplaceAllString(logged.String(), `"request_id":""`) // random: it may hold the same six digits
 	for _, secret := range []string{leak, base64.StdEncoding.EncodeToString([]byte(leak + leak + leak))[:20], "alice's secret", "Signature="} {
 		if strings.Contains(text, secret) {
 			i := strings.Index(text, secret)
@@ -41,7 +42,7 @@ func TestAccessLogHoldsNoSecret(t *testing.T) {
 		}
 	}
 	records := 0
-	for line := range strings.SplitSeq(strings.TrimSpace(text), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(logged.String()), "\n") {
 		var r struct {
 			Msg, Code, Key, Operation string
 			RequestID                 string `json:"request_id"`
