@@ -86,7 +86,7 @@ func TestBackupOfRunning(t *testing.T) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	c := daemon.Config{Local: filepath.Join(tmp, "local"), Run: filepath.Join(tmp, "run"), Profile: "fast", Names: 1, Objects: 1, Cache: 4, Memtable: 2, LogBytes: 16}
+	c := daemon.Config{Local: filepath.Join(tmp, "local"), Run: filepath.Join(tmp, "run"), Profile: "safe", Names: 1, Objects: 1, Cache: 4, Memtable: 2, LogBytes: 16}
 	e, _, err := daemon.OpenEnv(c, dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestBackupOfRunning(t *testing.T) {
 		var out bytes.Buffer
 		cmd.SetOut(&out)
 		cmd.SetErr(&out)
-		cmd.SetArgs([]string{"backup", dir, "--service", v.Names[0].String(), "--output", file, "--profile", "fast", "--local-dir", c.Local, "--run-dir", c.Run})
+		cmd.SetArgs([]string{"backup", dir, "--service", v.Names[0].String(), "--output", file, "--profile", "safe", "--local-dir", c.Local, "--run-dir", c.Run})
 		if err := cmd.ExecuteContext(t.Context()); err != nil {
 			t.Fatalf("%v\n%s", err, out.String())
 		}

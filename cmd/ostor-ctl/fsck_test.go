@@ -96,7 +96,7 @@ func TestFsckRebuild(t *testing.T) {
 		var out bytes.Buffer
 		cmd.SetOut(&out)
 		cmd.SetErr(&out)
-		cmd.SetArgs(append([]string{"fsck", dir, "--profile", "fast", "--local-dir", filepath.Join(tmp, "local"), "--run-dir", filepath.Join(tmp, "run")}, args...))
+		cmd.SetArgs(append([]string{"fsck", dir, "--profile", "safe", "--local-dir", filepath.Join(tmp, "local"), "--run-dir", filepath.Join(tmp, "run")}, args...))
 		err := cmd.ExecuteContext(t.Context())
 		return out.String(), err
 	}

@@ -134,7 +134,7 @@ func cutPower(t *testing.T, seed uint64, l workload) {
 
 // runLoad runs a cluster and its clients to the end.
 func runLoad(ctx context.Context, m machine, h *history, seed uint64, l workload) (acked int, err error) {
-	w, err := start(ctx, m, worldOptions{unit: time.Second}) // patient, but whoever follows an unreadable claim waits by this unit
+	w, err := start(ctx, m, worldOptions{unit: 2 * time.Second}) // patient, but whoever follows an unreadable claim waits by this unit
 	if err != nil {
 		return 0, err
 	}

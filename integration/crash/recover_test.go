@@ -33,7 +33,7 @@ func (p point) machine() machine {
 	return machine{p.fs, local, p.boot}
 }
 
-var recovered = worldOptions{clock: later, unit: 500 * time.Millisecond}
+var recovered = worldOptions{clock: later, unit: 2 * time.Second}
 
 // recover opens what a crash left, compares it with what clients were told, and works on. It returns the settled history.
 func (p point) recover(ctx context.Context) (*history, error) {

@@ -27,7 +27,7 @@ func TestServicesOverTLS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	certs := newCA(t, filepath.Join(dir, "ca"))
-	c := Config{Local: filepath.Join(dir, "local"), Run: filepath.Join(dir, "run"), Profile: "fast", Names: 1, Objects: 1, RPC: "127.0.0.1:0",
+	c := Config{Local: filepath.Join(dir, "local"), Run: filepath.Join(dir, "run"), Profile: "safe", Names: 1, Objects: 1, RPC: "127.0.0.1:0",
 		TLSCA: certs.ca, Cache: 4, Memtable: 2, LogBytes: 16}
 	c.TLSCert, c.TLSKey = certs.issue(t, "service")
 	path := filepath.Join(dir, "s3")
@@ -105,7 +105,7 @@ func TestServicesOverTLS(t *testing.T) {
 func TestOpenAddressNeedsTLS(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	c := Config{Local: filepath.Join(dir, "local"), Run: filepath.Join(dir, "run"), Profile: "fast", Names: 1, Objects: 1, RPC: "0.0.0.0:0"}
+	c := Config{Local: filepath.Join(dir, "local"), Run: filepath.Join(dir, "run"), Profile: "safe", Names: 1, Objects: 1, RPC: "0.0.0.0:0"}
 	e, _, err := OpenEnv(c, dir, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
