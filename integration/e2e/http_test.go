@@ -202,7 +202,7 @@ func openBucket(t *testing.T, s *site) {
 		t.Fatal(err)
 	}
 	// Another gateway, or this one's cache, may take up to five seconds to see it.
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		if status, _ := s.curl(t, base+"/"); status == "200" || time.Now().After(end) {
 			break
 		}

@@ -103,8 +103,8 @@ func (p *procs) start(ready *regexp.Regexp, name string, args ...string) []strin
 			p.t.Fatalf("%s %s ended before it was ready", name, strings.Join(args, " "))
 		}
 		return m
-	case <-time.After(30 * time.Second):
-		p.t.Fatalf("%s %s was not ready in 30 s", name, strings.Join(args, " "))
+	case <-time.After(2 * time.Minute):
+		p.t.Fatalf("%s %s was not ready in 2 minutes", name, strings.Join(args, " "))
 		return nil
 	}
 }
@@ -122,8 +122,8 @@ func (p *procs) stop() {
 	for i := len(p.all) - 1; i >= 0; i-- {
 		c := p.all[i]
 		_ = c.Process.Signal(syscall.SIGTERM)
-		timer := time.AfterFunc(20*time.Second, func() {
-			p.t.Errorf("%s did not stop in 20 s", c.Path)
+		timer := time.AfterFunc(time.Minute, func() {
+			p.t.Errorf("%s did not stop in a minute", c.Path)
 			_ = c.Process.Kill()
 		})
 		_ = c.Wait()

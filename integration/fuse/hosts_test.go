@@ -24,6 +24,9 @@ var seed = flag.Uint64("seed", 0, "replay the choices of this seed (0 = a fresh 
 // leaseUnit is N of the profile that the services run with: fast.
 const leaseUnit = time.Second
 
+// noise is what a machine that does other things too adds to the time that something takes.
+const noise = 20 * time.Second
+
 // killed is the exit code of a process that SIGKILL ended.
 const killed = -1
 
@@ -151,7 +154,7 @@ func TestLossOfAHost(t *testing.T) {
 func loseHost(t *testing.T, e ending, victim int) {
 	s := newSite(t)
 	id := []string{s.name, s.object}[victim]
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	load, stop := context.WithCancel(ctx)
 	defer stop()
@@ -167,7 +170,7 @@ func loseHost(t *testing.T, e ending, victim int) {
 	old, begin := s.services[id], time.Now()
 	e.fault(s, victim, old)
 	heir := s.serve(2, id, "--takeover")
-	s.await(heir, 60*time.Second)
+	s.await(heir, 2*time.Minute)
 	taken := time.Since(begin)
 	time.Sleep(time.Second) // some load after
 	stop()
@@ -194,7 +197,7 @@ func loseHost(t *testing.T, e ending, victim int) {
 	if silent > 0 {
 		t.Errorf("%d requests had no reply within 12 s: want 503 after 5 s at most", silent)
 	}
-	if outage > 13*leaseUnit+8*time.Second || acks == 0 {
+	if outage > 13*leaseUnit+noise || acks == 0 {
 		t.Errorf("no write for %v, then %d: want writes again after about 13N", outage, acks)
 	}
 	if outage < 4*leaseUnit {
@@ -236,7 +239,7 @@ func waitEnd(t *testing.T, e ending, old *process) {
 	t.Helper()
 	select {
 	case <-old.ended:
-	case <-time.After(20 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("the old owner is still there")
 	}
 	if got := old.ProcessState.ExitCode(); got != e.exit && !(e.exit == killed && got == 3) { // it may notice the loss of its mount before the signal

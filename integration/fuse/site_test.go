@@ -130,7 +130,7 @@ func newMounts(t *testing.T, more ...string) *site {
 	}
 	sim := s.start("ostor-fuse", args...)
 	t.Cleanup(func() { s.stop(sim) }) // last of all
-	s.await(sim, 20*time.Second)
+	s.await(sim, time.Minute)
 	var err error
 	if s.ctl, err = fusesim.DialControl(s.path("control")); err != nil {
 		t.Fatal(err)
@@ -163,12 +163,12 @@ func (s *site) volume() {
 		s.t.Fatalf("ostor init printed %q: %v", out, err)
 	}
 	s.name, s.object = made.NameServers[0], made.ObjectServers[0]
-	s.await(s.serve(1, s.object), 20*time.Second)
-	s.await(s.serve(0, s.name), 20*time.Second)
+	s.await(s.serve(1, s.object), time.Minute)
+	s.await(s.serve(0, s.name), time.Minute)
 	s.user(made.Volume, 2)
 	gw := s.start("ostor-s3gw", s.on(2, "--listen", "127.0.0.1:0")...)
 	s.t.Cleanup(func() { s.stop(gw) })
-	s.s3 = s.client(strings.TrimPrefix(s.await(gw, 20*time.Second), "ready "))
+	s.s3 = s.client(strings.TrimPrefix(s.await(gw, time.Minute), "ready "))
 	if _, err := s.s3.CreateBucket(s.t.Context(), &awss3.CreateBucketInput{Bucket: &bucket}); err != nil {
 		s.t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func (s *site) stop(p *process) {
 	_ = p.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.ended:
-	case <-time.After(15 * time.Second):
+	case <-time.After(time.Minute):
 		s.t.Errorf("%s does not stop", p.what)
 		_ = p.Process.Kill()
 		<-p.ended
