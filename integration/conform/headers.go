@@ -35,7 +35,7 @@ func headerCases() section {
 		}},
 		{"presigned", []step{
 			presigned("0").fails(403, "AccessDenied"), presigned("-7").fails(403, "AccessDenied"), presigned("609901").fails(403, "AccessDenied"), presigned("99999999999999999999").fails(403, "AccessDenied"), presigned("1m").fails(400, "AuthorizationQueryParametersError"),
-			presigned("60").fails(403, "InvalidAccessKeyId"),
+			presigned("604800").fails(403, "InvalidAccessKeyId"),
 		}},
 	}}
 }
