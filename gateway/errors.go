@@ -57,6 +57,11 @@ func errorFor(err error) *s3.Error {
 
 func invalidArgument(message string) *s3.Error { return s3.ErrInvalidArgument.With(message) }
 
+// badArgument is invalidArgument that names the argument: a parameter or a header as the client wrote it.
+func badArgument(name, value, message string) error {
+	return s3.Explain(invalidArgument(message), s3.Detail{Name: "ArgumentName", Value: name}, s3.Detail{Name: "ArgumentValue", Value: value})
+}
+
 func invalidRequest(message string) *s3.Error { return s3.ErrInvalidRequest.With(message) }
 
 func notImplemented(what string) *s3.Error {
@@ -97,7 +102,9 @@ func (c *call) fail(err error) {
 		doc.Region = c.g.region // s3cmd, boto and minio-go sign again for it
 		c.set("x-amz-bucket-region", c.g.region)
 	}
-	c.nameMissing(e, &doc)
+	if doc.Details = s3.DetailsOf(err); doc.Details == nil {
+		doc.Details = c.details(e)
+	}
 	_ = c.replyXMLStatus(e.Status, doc.Write)
 }
 
@@ -110,21 +117,54 @@ func resourceOf(u *url.URL) string {
 	return u.Path
 }
 
-// nameMissing says in an error document what is not there, as S3 does: clients show it. Of a copy the error may be about the source.
-func (c *call) nameMissing(e *s3.Error, doc *s3.ErrorReply) {
+// details says in an error document what the request was about, as S3 does: clients show it. Of a copy the error may be about the source.
+func (c *call) details(e *s3.Error) []s3.Detail {
 	if c.r.Header["X-Amz-Copy-Source"] != nil {
-		return
+		return nil
 	}
+	bucket, key := s3.Detail{Name: "BucketName", Value: c.address.bucket}, s3.Detail{Name: "Key", Value: c.address.key}
+	upload := s3.Detail{Name: "UploadId", Value: c.query.get("uploadId")}
 	switch e.Code {
-	case s3.ErrNoSuchBucket.Code, s3.ErrBucketNotEmpty.Code, s3.ErrBucketAlreadyExists.Code, s3.ErrBucketAlreadyOwnedByYou.Code, s3.ErrInvalidBucketName.Code:
-		doc.BucketName = c.address.bucket
+	case s3.ErrNoSuchBucket.Code, s3.ErrBucketNotEmpty.Code, s3.ErrBucketAlreadyExists.Code, s3.ErrBucketAlreadyOwnedByYou.Code, s3.ErrInvalidBucketName.Code, s3.ErrNoSuchBucketPolicy.Code,
+		s3.ErrNoSuchCORSConfiguration.Code, s3.ErrNoSuchLifecycleConfiguration.Code, s3.ErrNoSuchPublicAccessBlock.Code, s3.ErrNoSuchTagSet.Code, s3.ErrNoSuchWebsiteConfiguration.Code,
+		s3.ErrObjectLockConfigurationNotFound.Code, s3.ErrOwnershipControlsNotFound.Code, s3.ErrReplicationConfigurationNotFound.Code, s3.ErrServerSideEncryptionConfigNotFound.Code:
+		return []s3.Detail{bucket}
 	case s3.ErrNoSuchKey.Code:
-		doc.Key = c.address.key
+		return []s3.Detail{key}
 	case s3.ErrNoSuchVersion.Code:
-		doc.Key, doc.VersionID = c.address.key, c.query.get("versionId")
-	case s3.ErrNoSuchUpload.Code:
-		doc.UploadID = c.query.get("uploadId")
+		return []s3.Detail{key, {Name: "VersionId", Value: c.query.get("versionId")}}
+	case s3.ErrNoSuchUpload.Code, s3.ErrInvalidPart.Code:
+		return []s3.Detail{upload}
+	case s3.ErrMethodNotAllowed.Code:
+		return []s3.Detail{{Name: "Method", Value: c.r.Method}, {Name: "ResourceType", Value: resourceType(c.address)}}
+	case s3.ErrPreconditionFailed.Code:
+		return []s3.Detail{{Name: "Condition", Value: failedCondition(c.r)}}
 	}
+	return nil
+}
+
+func resourceType(a address) string {
+	switch {
+	case a.bucket == "":
+		return "SERVICE"
+	case a.key == "":
+		return "BUCKET"
+	}
+	return "OBJECT"
+}
+
+// failedCondition names the header that a 412 is about. A read that If-None-Match stops is a 304, and If-Match overrules If-Unmodified-Since.
+func failedCondition(r *http.Request) string {
+	other := "If-None-Match"
+	if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		other = "If-Unmodified-Since"
+	}
+	for _, name := range [...]string{"If-Match", other} {
+		if r.Header[name] != nil {
+			return name
+		}
+	}
+	return ""
 }
 
 // logFailure logs a request that ended in a 5xx: what is damaged or our own mistake is for somebody to act on, the rest passes.

@@ -136,10 +136,11 @@ func userMetadata(h http.Header) ([]cluster.Header, error) {
 			continue
 		}
 		f := cluster.Header{Name: strings.ToLower(name), Value: strings.Join(values, ",")}
-		if size += len(f.Name) + len(f.Value); size > s3.MaxMetadataBytes {
-			return nil, s3.ErrMetadataTooLarge
-		}
+		size += len(f.Name) + len(f.Value)
 		fields = append(fields, f)
+	}
+	if size > s3.MaxMetadataBytes {
+		return nil, s3.Explain(s3.ErrMetadataTooLarge, s3.Sizes("Size", int64(size), "MaxSizeAllowed", s3.MaxMetadataBytes)...)
 	}
 	slices.SortFunc(fields, func(a, b cluster.Header) int { return strings.Compare(a.Name, b.Name) })
 	return fields, nil
@@ -211,14 +212,14 @@ const nullVersion = "null"
 func parseVersion(v string, r *cluster.LookupRequest) error {
 	switch v {
 	case "":
-		return invalidArgument("Version id cannot be the empty string")
+		return badArgument("versionId", v, "Version id cannot be the empty string")
 	case nullVersion:
 		r.Null = true
 		return nil
 	}
 	id, err := cluster.ParseVersionID(v)
 	if err != nil || id.IsZero() {
-		return invalidArgument("Invalid version id specified")
+		return badArgument("versionId", v, "Invalid version id specified")
 	}
 	r.Version = id
 	return nil

@@ -22,7 +22,7 @@ func (g *Gateway) listBuckets(c *call) error {
 		return err
 	}
 	if limit == 0 || limit > maxListBuckets {
-		return invalidArgument("Argument max-buckets must be an integer between 1 and 10000")
+		return badArgument("max-buckets", c.query.get("max-buckets"), "Argument max-buckets must be an integer between 1 and 10000")
 	}
 	r := cluster.ListBucketsRequest{Owner: c.who.user, Prefix: c.query.get("prefix"), Limit: limit}
 	if c.query.has("continuation-token") {

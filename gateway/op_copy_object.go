@@ -298,7 +298,7 @@ func (g *Gateway) uploadPartCopy(c *call) error {
 		if h := c.header("X-Amz-Copy-Source-Range"); h != "" {
 			var err error
 			if rng, err = s3.ParseCopyRange(h, e.Size); err != nil {
-				return err
+				return outOfRange(err, h, e.Size)
 			}
 		}
 		if rng.Length > cluster.MaxPutBytes {

@@ -72,7 +72,7 @@ func (c *call) deleteMarker(e *cluster.Entry, byVersion bool) error {
 	}
 	c.errorHeader("Last-Modified", lastModified(e.Modified))
 	c.errorHeader("Allow", http.MethodDelete)
-	return s3.ErrMethodNotAllowed
+	return s3.Explain(s3.ErrMethodNotAllowed, s3.Detail{Name: "Method", Value: c.r.Method}, s3.Detail{Name: "ResourceType", Value: "DeleteMarker"})
 }
 
 // sendObject replies with one version of an object.
@@ -198,10 +198,18 @@ func (g *Gateway) askedRange(ctx context.Context, c *call, e *cluster.Entry) (as
 	case header != "" && s3.RangeHolds(c.r.Header, e.ETag, e.Modified):
 		rng, partial, err := s3.ParseRange(header, e.Size)
 		if err != nil || partial {
-			return asked{Range: rng, partial: partial}, err
+			return asked{Range: rng, partial: partial}, outOfRange(err, header, e.Size)
 		}
 	}
 	return all, nil
+}
+
+// outOfRange says in the document of InvalidRange how long the object is, which the caller may read.
+func outOfRange(err error, header string, size int64) error {
+	if !errors.Is(err, s3.ErrInvalidRange) {
+		return err
+	}
+	return s3.Explain(err, s3.Detail{Name: "RangeRequested", Value: header}, s3.Detail{Name: "ActualObjectSize", Value: strconv.FormatInt(size, 10)})
 }
 
 // errNoSuchPart answers a partNumber that the object does not have.
@@ -211,7 +219,7 @@ var errNoSuchPart = s3.ErrInvalidPart.With("The requested part number is not sat
 func parsePartNumber(v string) (int32, error) {
 	n, err := strconv.ParseUint(v, 10, 31)
 	if err != nil || n < 1 || n > cluster.MaxParts {
-		return 0, invalidArgument("Part number must be an integer between 1 and 10000, inclusive")
+		return 0, badArgument("partNumber", v, "Part number must be an integer between 1 and 10000, inclusive")
 	}
 	return int32(n), nil
 }

@@ -92,7 +92,7 @@ func encodeToken(last string) string {
 func decodeToken(token string) (string, error) {
 	b, err := base64.RawURLEncoding.DecodeString(token)
 	if err != nil || len(b) < 2 || b[0] != tokenVersion {
-		return "", invalidArgument("The continuation token provided is incorrect")
+		return "", badArgument("continuation-token", token, "The continuation token provided is incorrect")
 	}
 	return string(b[1:]), nil
 }

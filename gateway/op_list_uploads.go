@@ -28,7 +28,7 @@ func (g *Gateway) listMultipartUploads(c *call) error {
 	r := cluster.ListUploadsRequest{Bucket: c.bkt.ID, Prefix: result.Prefix, Delimiter: result.Delimiter, KeyMarker: result.KeyMarker, Limit: result.MaxUploads}
 	if v := result.UploadIDMarker; v != "" && result.KeyMarker != "" { // without a key marker it is ignored
 		if r.UploadMarker, err = cluster.ParseUploadID(v); err != nil {
-			return invalidArgument("Invalid uploadId marker")
+			return badArgument("upload-id-marker", v, "Invalid uploadId marker")
 		}
 	}
 	if result.MaxUploads == 0 {

@@ -207,7 +207,7 @@ func (g *Gateway) listParts(c *call) error {
 	if v := c.query.get("part-number-marker"); v != "" {
 		n, err := strconv.ParseUint(v, 10, 31)
 		if err != nil {
-			return invalidArgument("Argument part-number-marker must be an integer between 0 and 2147483647")
+			return badArgument("part-number-marker", v, "Argument part-number-marker must be an integer between 0 and 2147483647")
 		}
 		result.Marker = int32(n)
 	}

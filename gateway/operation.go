@@ -240,7 +240,7 @@ func operationOf(r *http.Request, a address, q query) (operation, error) {
 		op = bucketVerbs[name].of(r.Method)
 		if op == opListObjects && q.has("list-type") {
 			if q.get("list-type") != "2" {
-				return opNone, invalidArgument("list-type must be 2")
+				return opNone, badArgument("list-type", q.get("list-type"), "list-type must be 2")
 			}
 			op = opListObjectsV2
 		}

@@ -74,7 +74,7 @@ func (q query) count(name string, def, limit int) (int, error) {
 	}
 	n, err := strconv.ParseUint(v, 10, 31)
 	if err != nil {
-		return 0, invalidArgument("Argument " + name + " must be an integer between 0 and 2147483647")
+		return 0, badArgument(name, v, "Argument "+name+" must be an integer between 0 and 2147483647")
 	}
 	return min(int(n), limit), nil
 }
@@ -87,5 +87,5 @@ func (q query) encodingURL() (bool, error) {
 	case "url":
 		return true, nil
 	}
-	return false, invalidArgument("Invalid Encoding Method specified in Request")
+	return false, badArgument("encoding-type", q.get("encoding-type"), "Invalid Encoding Method specified in Request")
 }

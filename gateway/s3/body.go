@@ -115,12 +115,12 @@ func OpenBody(r *http.Request, sig *Signature, maxBytes int64) (*Body, error) {
 	case o.Size < 0:
 		return nil, ErrMissingContentLength
 	case o.Size > maxBytes:
-		return nil, ErrEntityTooLarge
+		return nil, Explain(ErrEntityTooLarge, Sizes("ProposedSize", o.Size, "MaxSizeAllowed", maxBytes)...)
 	}
 	if v, ok := r.Header["Content-Md5"]; ok {
 		sum, err := base64.StdEncoding.Strict().DecodeString(v[0])
 		if err != nil || len(sum) != md5.Size || len(v) != 1 {
-			return nil, ErrInvalidDigest
+			return nil, Explain(ErrInvalidDigest, Detail{"Content-MD5", v[0]})
 		}
 		o.MD5 = sum
 	}
@@ -345,9 +345,10 @@ func (b *Body) finish() error {
 	}
 	switch {
 	case b.payload == PayloadHashed && subtle.ConstantTimeCompare(b.sumSHA256[:], b.wantSHA256[:]) == 0:
-		return ErrXAmzContentSHA256Mismatch
+		return Explain(ErrXAmzContentSHA256Mismatch, Detail{"ClientComputedContentSHA256", hex.EncodeToString(b.wantSHA256[:])}, Detail{"S3ComputedContentSHA256", hex.EncodeToString(b.sumSHA256[:])})
 	case b.hasMD5 && b.sumMD5 != b.wantMD5:
-		return ErrBadDigest.With("The Content-MD5 you specified did not match what we received.")
+		return Explain(ErrBadDigest.With("The Content-MD5 you specified did not match what we received."),
+			Detail{"ExpectedDigest", base64.StdEncoding.EncodeToString(b.wantMD5[:])}, Detail{"CalculatedDigest", base64.StdEncoding.EncodeToString(b.sumMD5[:])})
 	case b.want != nil && string(b.want) != string(b.value):
 		return ErrBadDigest.With("The " + b.algorithm.String() + " you specified did not match the calculated checksum.")
 	}

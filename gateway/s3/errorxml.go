@@ -1,7 +1,10 @@
 package s3
 
 import (
+	"errors"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 )
 
@@ -9,19 +12,49 @@ import (
 type ErrorReply struct {
 	Code, Message, Resource, Region, RequestID, HostID string
 
-	// What is not there; left out when empty.
-	BucketName, Key, VersionID, UploadID string
+	Details []Detail // of this code, in S3's order; those without a value are left out
 }
+
+// Detail is an element that the error documents of some codes have besides the common ones. Its value goes to whoever sent the request: it is what they sent, what they may read, or a limit.
+type Detail struct{ Name, Value string }
+
+// maxDetailBytes bounds a value in a document: a longer one is cut. A key is never cut.
+const maxDetailBytes = 2048
+
+// Explain returns err with details for its document. It stays what it is to errors.Is and errors.AsType.
+func Explain(err error, details ...Detail) error { return &explained{err, details} }
+
+type explained struct {
+	error
+	details []Detail
+}
+
+func (e *explained) Unwrap() error { return e.error }
+
+// DetailsOf returns the details that [Explain] gave err, nil for none.
+func DetailsOf(err error) []Detail {
+	if e, ok := errors.AsType[*explained](err); ok {
+		return e.details
+	}
+	return nil
+}
+
+// Sizes returns a size and the limit that it broke.
+func Sizes(name string, size int64, limit string, bytes int64) []Detail {
+	return []Detail{{name, strconv.FormatInt(size, 10)}, {limit, strconv.FormatInt(bytes, 10)}}
+}
+
+// ErrorTime returns t as error documents have it.
+func ErrorTime(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
 // Write writes the document. Characters that XML 1.0 cannot have become U+FFFD: a client has to be able to read what is wrong.
 func (e *ErrorReply) Write(x *XML) {
 	x.BeginBare("Error")
 	x.Text("Code", e.Code)
 	x.Text("Message", legible(e.Message))
-	x.Optional("BucketName", legible(e.BucketName))
-	x.Optional("Key", legible(e.Key))
-	x.Optional("VersionId", legible(e.VersionID))
-	x.Optional("UploadId", legible(e.UploadID))
+	for _, d := range e.Details {
+		x.Optional(d.Name, legible(d.Value[:min(len(d.Value), maxDetailBytes)])) // a character cut in two becomes U+FFFD
+	}
 	x.Optional("Region", e.Region)
 	x.Text("Resource", e.Resource)
 	x.Text("RequestId", e.RequestID)

@@ -72,7 +72,7 @@ func reservedBucketName(s string) bool {
 func CheckKey(s string) error {
 	switch {
 	case len(s) > MaxKeyBytes:
-		return ErrKeyTooLong
+		return Explain(ErrKeyTooLong, Sizes("Size", int64(len(s)), "MaxSizeAllowed", MaxKeyBytes)...)
 	case s == "" || !utf8.ValidString(s):
 		return ErrInvalidURI
 	}

@@ -209,9 +209,9 @@ func (p *PostPolicy) Check(fields []FormField, now time.Time) error {
 func (p *PostPolicy) CheckSize(size int64) error {
 	switch {
 	case size < p.min:
-		return ErrEntityTooSmall
+		return Explain(ErrEntityTooSmall, Sizes("ProposedSize", size, "MinSizeAllowed", p.min)...)
 	case size > p.max:
-		return ErrEntityTooLarge
+		return Explain(ErrEntityTooLarge, Sizes("ProposedSize", size, "MaxSizeAllowed", p.max)...)
 	}
 	return nil
 }

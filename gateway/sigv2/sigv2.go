@@ -111,11 +111,11 @@ func Verify(r *http.Request, now time.Time, bucket string, lookup s3.Lookup) (*s
 	if path := r.URL.EscapedPath(); !ok && bucket == "" && len(path) > 1 && strings.LastIndexByte(path, '/') == 0 {
 		ok = q.matches(q.stringToSign(r, amz, bucket, path+"/"), cred.Secret) // boto3 signs /bucket/ and asks for /bucket, which is the same
 	}
-	switch {
-	case unknown != nil:
-		return nil, unknown
-	case !ok:
-		return nil, s3.ErrSignatureDoesNotMatch
+	if !ok && unknown == nil {
+		unknown = s3.ErrSignatureDoesNotMatch
+	}
+	if unknown != nil { // either way the same elements
+		return nil, s3.Explain(unknown, s3.Detail{Name: "AWSAccessKeyId", Value: q.accessKey}, s3.Detail{Name: "SignatureProvided", Value: base64.StdEncoding.EncodeToString(q.signature)})
 	}
 	cred.AccessKey = q.accessKey
 	sig.Credential = cred
@@ -180,7 +180,8 @@ func (q *request) header(r *http.Request, sig *s3.Signature, now time.Time) erro
 		return s3.ErrAccessDenied.With("AWS authentication requires a valid Date or x-amz-date header")
 	}
 	if d := now.Sub(t); d > Skew || d < -Skew {
-		return s3.ErrRequestTimeTooSkewed
+		return s3.Explain(s3.ErrRequestTimeTooSkewed, s3.Detail{Name: "RequestTime", Value: text}, s3.Detail{Name: "ServerTime", Value: s3.ErrorTime(now)},
+			s3.Detail{Name: "MaxAllowedSkewMilliseconds", Value: strconv.FormatInt(Skew.Milliseconds(), 10)})
 	}
 	sig.Time = t
 	return nil
@@ -200,7 +201,7 @@ func (q *request) query(r *http.Request, sig *s3.Signature, now time.Time) error
 		return s3.ErrAccessDenied.With("Invalid date (should be seconds since epoch): " + q.date)
 	}
 	if expires < now.Unix() {
-		return s3.ErrRequestExpired
+		return s3.Explain(s3.ErrRequestExpired, s3.Detail{Name: "Expires", Value: s3.ErrorTime(time.Unix(expires, 0))}, s3.Detail{Name: "ServerTime", Value: s3.ErrorTime(now)})
 	}
 	sig.Time = now // version 2 does not say when
 	sig.Expires = time.Duration(min(expires-now.Unix(), int64(100*365*24*time.Hour/time.Second))) * time.Second

@@ -6,7 +6,9 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"ostor/gateway/s3"
@@ -105,9 +107,9 @@ func (v *Verifier) Verify(r *http.Request, now time.Time, lookup s3.Lookup) (*s3
 	}
 	switch {
 	case unknown != nil:
-		return nil, unknown
+		return nil, c.refuse(unknown, &a)
 	case !ok:
-		return nil, s3.ErrSignatureDoesNotMatch
+		return nil, c.refuse(s3.ErrSignatureDoesNotMatch, &a)
 	}
 	cred.AccessKey = a.accessKey
 	sig.Credential = cred
@@ -136,6 +138,13 @@ func (v *Verifier) matches(r *http.Request, c *scratch, a *authorization, sig *s
 	return subtle.ConstantTimeCompare(mac[:], a.signature[:]) == 1
 }
 
+// refuse tells a client what it should have signed: c.b is the string to sign. An unknown access key takes the same steps as a wrong signature. The canonical request is only in it as a hash: it would show a client headers that a proxy put into
+// its request, if it claimed to have signed them.
+func (c *scratch) refuse(err error, a *authorization) error {
+	return s3.Explain(err, s3.Detail{Name: "AWSAccessKeyId", Value: a.accessKey}, s3.Detail{Name: "StringToSign", Value: string(c.b)},
+		s3.Detail{Name: "SignatureProvided", Value: hex.EncodeToString(a.signature[:])}, s3.Detail{Name: "StringToSignBytes", Value: fmt.Sprintf("% x", c.b)})
+}
+
 // checkDate finds the time of a request signed in its header: X-Amz-Date, else Date.
 func (v *Verifier) checkDate(a *authorization, h http.Header, sig *s3.Signature, now time.Time) error {
 	var err error
@@ -159,7 +168,8 @@ func (v *Verifier) checkDate(a *authorization, h http.Header, sig *s3.Signature,
 		return s3.ErrAccessDenied.With("AWS authentication requires a valid Date or x-amz-date header")
 	}
 	if d := now.Sub(sig.Time); d > v.skew || d < -v.skew {
-		return s3.ErrRequestTimeTooSkewed
+		return s3.Explain(s3.ErrRequestTimeTooSkewed, s3.Detail{Name: "RequestTime", Value: a.time}, s3.Detail{Name: "ServerTime", Value: s3.ErrorTime(now)},
+			s3.Detail{Name: "MaxAllowedSkewMilliseconds", Value: strconv.FormatInt(v.skew.Milliseconds(), 10)})
 	}
 	return nil
 }
@@ -175,7 +185,8 @@ func (v *Verifier) checkPresigned(a *authorization, sig *s3.Signature, now time.
 	case t.Sub(now) > v.skew:
 		return s3.ErrAccessDenied.With("Request is not valid yet")
 	case now.Sub(t) > a.expires:
-		return s3.ErrRequestExpired
+		return s3.Explain(s3.ErrRequestExpired, s3.Detail{Name: "X-Amz-Expires", Value: strconv.FormatInt(int64(a.expires/time.Second), 10)},
+			s3.Detail{Name: "Expires", Value: s3.ErrorTime(t.Add(a.expires))}, s3.Detail{Name: "ServerTime", Value: s3.ErrorTime(now)})
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func headerCases() section {
 			bare(put("/{b}/k", "bar"), "Authorization: AWS4-HMAC-SHA256 HAHAHA").fails(400, "AuthorizationHeaderMalformed"), bare(put("/{b}/k", "bar"), "Authorization: AWS AKIAIGR7ZNNBHC5BKSUB:FWeDfwojDSdS2Ztmpfeubhd9isU=", "Date: "+now.Format("Mon, 02 Jan 2006 15:04:05 GMT")).fails(403, "InvalidAccessKeyId"),
 			bare(put("/{b}/k", "bar"), append(stamp, "Authorization: "+scope+"0000000000000000000000000000000000000000000000000000000000000000")...).fails(403, "InvalidAccessKeyId"),
 			bare(put("/{b}/k", "bar"), append(stamp, "Authorization: "+scope+"00")...).fails(400, "AuthorizationHeaderMalformed"),
-			bare(put("/{b}/k", "bar"), "Authorization: "+scope+"0000000000000000000000000000000000000000000000000000000000000000", "x-amz-date: "+now.Add(-time.Hour).Format("20060102T150405Z"), stamp[1]).fails(403, "RequestTimeTooSkewed"),
+			bare(put("/{b}/k", "bar"), "Authorization: "+scope+"0000000000000000000000000000000000000000000000000000000000000000", "x-amz-date: "+now.Add(-time.Hour).Format("20060102T150405Z"), stamp[1]).fails(403, "RequestTimeTooSkewed").shows("<RequestTime>"+now.Add(-time.Hour).Format("20060102T150405Z")+"</RequestTime><ServerTime>", "<MaxAllowedSkewMilliseconds>900000<"),
 			bare(put("/{b}/k", "bar"), "Authorization: "+scope+"0000000000000000000000000000000000000000000000000000000000000000", "x-amz-date: 19500707T215304Z", stamp[1]).fails(403, "AccessDenied"),
 			bare(put("/{b}/k", "bar"), "Authorization: "+scope+"0000000000000000000000000000000000000000000000000000000000000000", "x-amz-date: Bad Date", stamp[1]).fails(403, "AccessDenied"),
 		}},

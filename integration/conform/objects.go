@@ -64,7 +64,7 @@ func objectCases() section {
 		}},
 		{"special keys", keys},
 		{"key length", []step{
-			put("/{b}/"+long, "x"), get("/{b}/" + long).shows("x"), put("/{b}/"+long+"k", "x").fails(400, "KeyTooLongError"), get("/{b}/"+long+"k").fails(400, "KeyTooLongError"),
+			put("/{b}/"+long, "x"), get("/{b}/" + long).shows("x"), put("/{b}/"+long+"k", "x").fails(400, "KeyTooLongError").shows("<Size>1025</Size><MaxSizeAllowed>1024</MaxSizeAllowed>"), get("/{b}/"+long+"k").fails(400, "KeyTooLongError"),
 			put("/{b}/"+strings.Repeat("%C3%BC", 512), "x"), put("/{b}/"+strings.Repeat("%C3%BC", 513), "x").fails(400, "KeyTooLongError"),
 		}},
 		{"unreadable keys", []step{
@@ -123,7 +123,7 @@ func readCases() section {
 			get("/{b}/k").with("Range: bytes=4-").gives(206, "content").replyHeader("Content-Range: bytes 4-10/11"), get("/{b}/k").with("Range: bytes=-7").gives(206, "content").replyHeader("Content-Range: bytes 4-10/11"),
 			get("/{b}/k").with("Range: bytes=0-0").gives(206, "t").replyHeader("Content-Range: bytes 0-0/11"), get("/{b}/k").with("Range: bytes=-100").gives(206, text).replyHeader("Content-Range: bytes 0-10/11"),
 			get("/{b}/k").with("Range: bytes=4-100").gives(206, "content").replyHeader("Content-Range: bytes 4-10/11"), head("/{b}/k").with("Range: bytes=4-7").gives(206).replyHeader("Content-Range: bytes 4-7/11", "Content-Length: 4"),
-			get("/{b}/k").with("Range: bytes=40-50").fails(416, "InvalidRange"), get("/{b}/k").with("Range: bytes=11-").fails(416, "InvalidRange"), get("/{b}/k").with("Range: bytes=-0").fails(416, "InvalidRange"),
+			get("/{b}/k").with("Range: bytes=40-50").fails(416, "InvalidRange").shows("<RangeRequested>bytes=40-50</RangeRequested><ActualObjectSize>11</ActualObjectSize>"), get("/{b}/k").with("Range: bytes=11-").fails(416, "InvalidRange"), get("/{b}/k").with("Range: bytes=-0").fails(416, "InvalidRange"),
 			head("/{b}/k").with("Range: bytes=40-50").fails(416, ""),
 			get("/{b}/k").with("Range: bytes=7-4").shows(text), get("/{b}/k").with("Range: bytes=a-b").shows(text), get("/{b}/k").with("Range: bytes=0-1,3-4").shows(text), get("/{b}/k").with("Range: lines=1-2").shows(text),
 			put("/{b}/e", ""), get("/{b}/e").with("Range: bytes=40-50").fails(416, "InvalidRange"), get("/{b}/e").with("Range: bytes=0-").fails(416, "InvalidRange"),
@@ -145,7 +145,7 @@ func readCases() section {
 		}},
 		{"part of what has none", []step{
 			first, get("/{b}/k?partNumber=1").gives(206, text).replyHeader("Content-Range: bytes 0-10/11", "x-amz-mp-parts-count:"), head("/{b}/k?partNumber=1").gives(206),
-			get("/{b}/k?partNumber=2").fails(400, "InvalidPart"), head("/{b}/k?partNumber=2").fails(400, ""), get("/{b}/k?partNumber=0").fails(400, "InvalidArgument"), get("/{b}/k?partNumber=10001").fails(400, "InvalidArgument"),
+			get("/{b}/k?partNumber=2").fails(400, "InvalidPart"), head("/{b}/k?partNumber=2").fails(400, ""), get("/{b}/k?partNumber=0").fails(400, "InvalidArgument").shows("<ArgumentName>partNumber</ArgumentName><ArgumentValue>0</ArgumentValue>"), get("/{b}/k?partNumber=10001").fails(400, "InvalidArgument"),
 			get("/{b}/k?partNumber=x").fails(400, "InvalidArgument"), get("/{b}/k?partNumber=1").with("Range: bytes=0-1").fails(400, "InvalidRequest"),
 			put("/{b}/e", ""), get("/{b}/e?partNumber=1").replyHeader("Content-Length: 0", "Content-Range:"),
 		}},
@@ -155,7 +155,7 @@ func readCases() section {
 			get("/{b}/foo").with(`If-Match: "ABCORZ", ` + barETag).shows("bar"),
 			get("/{b}/foo").with("If-None-Match: "+barETag).gives(304).replyHeader("ETag: "+barETag, "Content-Length:"), get("/{b}/foo").with(`If-None-Match: ABCORZ`).shows("bar"), head("/{b}/foo").with("If-None-Match: *").gives(304),
 			get("/{b}/foo").with("If-Modified-Since: Sat, 29 Oct 1994 19:43:31 GMT").shows("bar"), get("/{b}/foo").with("If-Modified-Since: {at}").gives(304),
-			get("/{b}/foo").with("If-Unmodified-Since: Sat, 29 Oct 1994 19:43:31 GMT").fails(412, "PreconditionFailed"), get("/{b}/foo").with("If-Unmodified-Since: {at}").shows("bar"),
+			get("/{b}/foo").with("If-Unmodified-Since: Sat, 29 Oct 1994 19:43:31 GMT").fails(412, "PreconditionFailed").shows("<Condition>If-Unmodified-Since</Condition>"), get("/{b}/foo").with("If-Unmodified-Since: {at}").shows("bar"),
 			get("/{b}/foo").with("If-Unmodified-Since: Sat, 29 Oct 2100 19:43:31 GMT").shows("bar"), get("/{b}/foo").with("If-Modified-Since: nonsense").shows("bar"),
 			get("/{b}/foo").with("If-Match: "+barETag, "If-Unmodified-Since: Sat, 29 Oct 1994 19:43:31 GMT").shows("bar"), // the ETag overrules the date
 			get("/{b}/foo").with("If-None-Match: "+barETag, "If-Modified-Since: Sat, 29 Oct 1994 19:43:31 GMT").gives(304), get("/{b}/none").with("If-Match: *").fails(404, "NoSuchKey"), head("/{b}/foo").with("If-Match: x").fails(412, ""),
