@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"encoding/xml"
+	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -16,11 +18,14 @@ func TestErrorDetails(t *testing.T) {
 	now := time.Now().UTC()
 	zeros, stamp := strings.Repeat("0", 64), now.Format("20060102T150405Z")
 	scope := now.Format("20060102") + "/us-east-1/s3/aws4_request"
+	bent := "Authorization: AWS4-HMAC-SHA256 Credential=" + alice + "/" + scope + ",SignedHeaders=host;x-amz-content-sha256;x-amz-date%s,Signature=" + zeros
+	own := []string{"X-Amz-Date: " + stamp, "X-Amz-Content-Sha256: UNSIGNED-PAYLOAD"}
 	signed := func(key, at string) []string {
 		return []string{"X-Amz-Date: " + at, "X-Amz-Content-Sha256: UNSIGNED-PAYLOAD", "X-Proxy-Secret: hidden",
 			"Authorization: AWS4-HMAC-SHA256 Credential=" + key + "/" + scope + ",SignedHeaders=host;x-amz-content-sha256;x-amz-date;x-proxy-secret,Signature=" + zeros}
 	}
 	presigned := "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=AKALICE%2F20200102%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20200102T030405Z&X-Amz-Expires=60&X-Amz-SignedHeaders=host&X-Amz-Signature=" + zeros
+	s.want(200, "", ask{method: "PUT", target: "/lock", header: []string{"X-Amz-Bucket-Object-Lock-Enabled: true"}})
 	for _, tc := range []struct {
 		ask    ask
 		status int
@@ -31,9 +36,16 @@ func TestErrorDetails(t *testing.T) {
 		{ask{method: "GET", target: "/box?policy"}, 404, "NoSuchBucketPolicy", []string{"<BucketName>box</BucketName>"}},
 		{ask{method: "GET", target: "/box?tagging"}, 404, "NoSuchTagSet", []string{"<BucketName>box</BucketName>"}},
 		{ask{method: "GET", target: "/box/a%3Cb%01"}, 404, "NoSuchKey", []string{"<Key>a&lt;b\uFFFD</Key>"}},
-		{ask{method: "GET", target: "/box/key?uploadId=" + strings.Repeat("u", 5000)}, 404, "NoSuchUpload", []string{"<UploadId>" + strings.Repeat("u", 2048) + "</UploadId>"}},
+		{ask{method: "GET", target: "/box/key?uploadId=" + strings.Repeat("u", 7000)}, 404, "NoSuchUpload", []string{"<UploadId>" + strings.Repeat("u", 6144) + "</UploadId>"}},
 		{ask{method: "GET", target: "/box?max-keys=x"}, 400, "InvalidArgument", []string{"<ArgumentName>max-keys</ArgumentName><ArgumentValue>x</ArgumentValue>"}},
 		{ask{method: "GET", target: "/box/key?versionId=guess"}, 400, "InvalidArgument", []string{"<ArgumentName>versionId</ArgumentName><ArgumentValue>guess</ArgumentValue>"}},
+		{ask{method: "GET", target: "/box?versions&key-marker=a&version-id-marker=guess"}, 400, "InvalidArgument", []string{"<ArgumentName>version-id-marker</ArgumentName><ArgumentValue>guess</ArgumentValue>"}},
+		{ask{method: "PUT", target: "/box/key", header: []string{"X-Amz-Acl: open"}}, 400, "InvalidArgument", []string{"<ArgumentName>x-amz-acl</ArgumentName><ArgumentValue>open</ArgumentValue>"}},
+		{ask{method: "PUT", target: "/lock/key", body: "body", header: []string{"X-Amz-Object-Lock-Legal-Hold: wrong", "Content-MD5: hBotaJrYa9FhFEdFPCLG/A=="}}, 400, "InvalidArgument", []string{"<ArgumentName>x-amz-object-lock-legal-hold</ArgumentName><ArgumentValue>wrong</ArgumentValue>"}},
+		{ask{method: "PUT", target: "/lock/key", body: "body", header: []string{"X-Amz-Object-Lock-Mode: GOVERNANCE", "X-Amz-Object-Lock-Retain-Until-Date: 2020-01-01T00:00:00Z", "Content-MD5: hBotaJrYa9FhFEdFPCLG/A=="}}, 400, "InvalidArgument",
+			[]string{"<ArgumentName>x-amz-object-lock-retain-until-date</ArgumentName><ArgumentValue>2020-01-01T00:00:00Z</ArgumentValue>"}},
+		{ask{method: "PUT", target: "/box/copy", header: []string{"X-Amz-Copy-Source: box"}}, 400, "InvalidArgument", []string{"<ArgumentName>x-amz-copy-source</ArgumentName><ArgumentValue>box</ArgumentValue>"}},
+		{ask{method: "PUT", target: "/box/copy", header: []string{"X-Amz-Copy-Source: box/key", "X-Amz-Metadata-Directive: MOVE"}}, 400, "InvalidArgument", []string{"<ArgumentName>x-amz-metadata-directive</ArgumentName><ArgumentValue>MOVE</ArgumentValue>"}},
 		{ask{method: "GET", target: "/box/key", header: []string{"Range: bytes=9-"}}, 416, "InvalidRange", []string{"<RangeRequested>bytes=9-</RangeRequested><ActualObjectSize>4</ActualObjectSize>"}},
 		{ask{method: "GET", target: "/box/key", header: []string{`If-Match: "x"`}}, 412, "PreconditionFailed", []string{"<Condition>If-Match</Condition>"}},
 		{ask{method: "GET", target: "/box/key", header: []string{"If-None-Match: x", "If-Unmodified-Since: Sat, 29 Oct 1994 19:43:31 GMT"}}, 412, "PreconditionFailed", []string{"<Condition>If-Unmodified-Since</Condition>"}},
@@ -48,6 +60,13 @@ func TestErrorDetails(t *testing.T) {
 		{ask{method: "GET", target: "/box/key", key: "-", header: signed("AKNOBODY", stamp)}, 403, "InvalidAccessKeyId", []string{"<AWSAccessKeyId>AKNOBODY</AWSAccessKeyId>"}},
 		{ask{method: "GET", target: "/box/key", key: "-", header: signed(alice, stamp)}, 403, "SignatureDoesNotMatch", []string{"<AWSAccessKeyId>AKALICE</AWSAccessKeyId><StringToSign>AWS4-HMAC-SHA256&#xa;" + stamp + "&#xa;" + scope + "&#xa;",
 			"<SignatureProvided>" + zeros + "</SignatureProvided><StringToSignBytes>41 57 53 34 2d "}},
+		{ask{method: "GET", target: "/box/a%2Bb?x=1", key: "-", header: append(own, fmt.Sprintf(bent, ""))}, 403, "SignatureDoesNotMatch", []string{"</StringToSignBytes><CanonicalRequest>GET&#xa;/box/a%2Bb&#xa;x=1&#xa;host:",
+			"&#xa;x-amz-content-sha256:UNSIGNED-PAYLOAD&#xa;x-amz-date:" + stamp + "&#xa;&#xa;host;x-amz-content-sha256;x-amz-date&#xa;UNSIGNED-PAYLOAD</CanonicalRequest><CanonicalRequestBytes>47 45 54 0a 2f "}},
+		{ask{method: "GET", target: "/box/key", key: "-", header: []string{"Date: " + now.Format(http.TimeFormat), "Authorization: AWS " + alice + ":AAAAAAAAAAAAAAAAAAAAAAAAAAA="}}, 403, "SignatureDoesNotMatch",
+			[]string{"<StringToSign>GET&#xa;&#xa;&#xa;" + now.Format(http.TimeFormat) + "&#xa;/box/key</StringToSign><SignatureProvided>AAAAAAAAAAAAAAAAAAAAAAAAAAA=</SignatureProvided><StringToSignBytes>47 45 54 0a "}},
+		{ask{method: "GET", target: "/box/key", key: "-", header: []string{"Date: " + now.Format(http.TimeFormat), "X-Amz-Security-Token: hidden", "Authorization: AWS " + alice + ":AAAAAAAAAAAAAAAAAAAAAAAAAAA="}}, 403, "SignatureDoesNotMatch", nil},
+		{ask{method: "GET", target: "/box/key?X-Amz-Security-Token=hidden", key: "-", header: append(own, fmt.Sprintf(bent, ""))}, 403, "SignatureDoesNotMatch", nil},
+		{ask{method: "GET", target: "/box/key", key: "-", header: append(own, "X-Amz-Server-Side-Encryption-Customer-Key: hidden", fmt.Sprintf(bent, ";x-amz-server-side-encryption-customer-key"))}, 403, "SignatureDoesNotMatch", nil},
 		{ask{method: "GET", target: "/box/key", key: "-", header: signed(alice, "20200102T030405Z")}, 403, "RequestTimeTooSkewed", []string{"<RequestTime>20200102T030405Z</RequestTime><ServerTime>20", "<MaxAllowedSkewMilliseconds>900000</MaxAllowedSkewMilliseconds>"}},
 		{ask{method: "GET", target: "/box/key?" + presigned, key: "-"}, 403, "AccessDenied", []string{"<X-Amz-Expires>60</X-Amz-Expires><Expires>2020-01-02T03:05:05Z</Expires><ServerTime>20"}},
 	} {

@@ -57,10 +57,8 @@ func errorFor(err error) *s3.Error {
 
 func invalidArgument(message string) *s3.Error { return s3.ErrInvalidArgument.With(message) }
 
-// badArgument is invalidArgument that names the argument: a parameter or a header as the client wrote it.
-func badArgument(name, value, message string) error {
-	return s3.Explain(invalidArgument(message), s3.Detail{Name: "ArgumentName", Value: name}, s3.Detail{Name: "ArgumentValue", Value: value})
-}
+// badArgument is invalidArgument that names the argument: a parameter, header or field as the client wrote it.
+func badArgument(name, value, message string) error { return s3.BadArgument(name, value, message) }
 
 func invalidRequest(message string) *s3.Error { return s3.ErrInvalidRequest.With(message) }
 

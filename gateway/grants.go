@@ -75,6 +75,9 @@ func (c *call) headerACL(canned func(name string) (acl.ACL, error)) (acl.ACL, er
 		return nil, invalidArgument("x-amz-acl is empty.")
 	}
 	list, err := canned(name[0])
+	if errors.Is(err, acl.ErrCanned) {
+		return nil, badArgument("x-amz-acl", name[0], "Unknown canned ACL")
+	}
 	return list, aclError(err)
 }
 
@@ -102,8 +105,6 @@ func aclError(err error) error {
 		return nil
 	case errors.Is(err, acl.ErrGroup):
 		return invalidArgument("Invalid group uri")
-	case errors.Is(err, acl.ErrCanned):
-		return invalidArgument("Unknown canned ACL")
 	case errors.Is(err, acl.ErrTooMany):
 		return s3.ErrMalformedACL.With("An access control list has at most 100 grants.")
 	}

@@ -19,7 +19,7 @@ func (g *Gateway) getObjectAttributes(c *call) error {
 			case "ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize":
 				asked[name] = true
 			default:
-				return invalidArgument("Invalid attribute name specified.")
+				return badArgument("x-amz-object-attributes", name, "Invalid attribute name specified.")
 			}
 		}
 	}
@@ -30,14 +30,14 @@ func (g *Gateway) getObjectAttributes(c *call) error {
 	if v := c.header("X-Amz-Max-Parts"); v != "" {
 		n, err := strconv.ParseUint(v, 10, 31)
 		if err != nil {
-			return invalidArgument("x-amz-max-parts must be an integer between 0 and 2147483647")
+			return badArgument("x-amz-max-parts", v, "x-amz-max-parts must be an integer between 0 and 2147483647")
 		}
 		parts.MaxParts = min(int(n), 1000)
 	}
 	if v := c.header("X-Amz-Part-Number-Marker"); v != "" {
 		n, err := strconv.ParseUint(v, 10, 31)
 		if err != nil {
-			return invalidArgument("x-amz-part-number-marker must be an integer between 0 and 2147483647")
+			return badArgument("x-amz-part-number-marker", v, "x-amz-part-number-marker must be an integer between 0 and 2147483647")
 		}
 		parts.Marker = int32(n)
 	}

@@ -114,7 +114,7 @@ func (c *call) copyDirectives() (replace, retag bool, err error) {
 	case "REPLACE":
 		retag = true
 	default:
-		return false, false, invalidArgument("Unknown tagging directive.")
+		return false, false, badArgument("x-amz-tagging-directive", c.header("X-Amz-Tagging-Directive"), "Unknown tagging directive.")
 	}
 	switch c.header("X-Amz-Metadata-Directive") {
 	case "", "COPY":
@@ -122,7 +122,7 @@ func (c *call) copyDirectives() (replace, retag bool, err error) {
 	case "REPLACE":
 		return true, retag, nil
 	}
-	return false, false, invalidArgument("Unknown metadata directive.")
+	return false, false, badArgument("x-amz-metadata-directive", c.header("X-Amz-Metadata-Directive"), "Unknown metadata directive.")
 }
 
 // copySource reads x-amz-copy-source and checks that the caller may read it.
@@ -142,12 +142,12 @@ func parseCopySource(header string) (src *copySource, version string, err error)
 	raw, version, versioned := strings.Cut(strings.TrimPrefix(header, "/"), "?versionId=")
 	path, err := url.PathUnescape(raw)
 	if err != nil {
-		return nil, "", invalidArgument("Copy Source must be URL encoded.")
+		return nil, "", badArgument("x-amz-copy-source", header, "Copy Source must be URL encoded.")
 	}
 	src = &copySource{versioned: versioned}
 	var ok bool
 	if src.bucket, src.key, ok = strings.Cut(path, "/"); !ok || src.bucket == "" || src.key == "" {
-		return nil, "", invalidArgument("Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
+		return nil, "", badArgument("x-amz-copy-source", header, "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
 	}
 	if err := s3.CheckKey(src.key); err != nil {
 		return nil, "", err
@@ -302,7 +302,7 @@ func (g *Gateway) uploadPartCopy(c *call) error {
 			}
 		}
 		if rng.Length > cluster.MaxPutBytes {
-			return s3.ErrEntityTooLarge
+			return s3.TooLarge(rng.Length, cluster.MaxPutBytes)
 		}
 		var err error
 		done, err = g.copyHashed(ctx, c, src.record.ID, e, rng, to, s3.ChecksumAlgorithm(u.Template.Checksum.Algorithm))

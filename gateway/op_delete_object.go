@@ -91,14 +91,14 @@ func (c *call) deleteCondition(cond *cluster.Condition) error {
 	if v := c.r.Header["X-Amz-If-Match-Last-Modified-Time"]; len(v) > 0 {
 		t, err := http.ParseTime(v[0])
 		if err != nil {
-			return invalidArgument("x-amz-if-match-last-modified-time is not a date.")
+			return badArgument("x-amz-if-match-last-modified-time", v[0], "x-amz-if-match-last-modified-time is not a date.")
 		}
 		cond.IfModified = &t
 	}
 	if v := c.r.Header["X-Amz-If-Match-Size"]; len(v) > 0 {
 		n, err := strconv.ParseInt(v[0], 10, 64)
 		if err != nil || n < 0 {
-			return invalidArgument("x-amz-if-match-size is not a size.")
+			return badArgument("x-amz-if-match-size", v[0], "x-amz-if-match-size is not a size.")
 		}
 		cond.IfSize = &n
 	}

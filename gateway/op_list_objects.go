@@ -25,7 +25,7 @@ func (g *Gateway) listObjects(c *call) error {
 		return err
 	}
 	if v := c.header("X-Amz-Optional-Object-Attributes"); v != "" && v != "RestoreStatus" {
-		return invalidArgument("The only optional attribute is RestoreStatus.") // nothing is ever archived, so RestoreStatus is never there
+		return badArgument("x-amz-optional-object-attributes", v, "The only optional attribute is RestoreStatus.") // nothing is ever archived, so RestoreStatus is never there
 	}
 	var after string
 	withOwner := true

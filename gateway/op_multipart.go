@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"strconv"
@@ -84,16 +86,16 @@ func (g *Gateway) completeMultipartUpload(c *call) error {
 		}
 		return err
 	}
-	parts, etag, err := completedParts(&doc)
-	if err != nil {
-		return err
-	}
 	ns, err := c.names()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := committing(c.r.Context())
 	defer cancel()
+	parts, etag, err := completedParts(&doc)
+	if err != nil {
+		return c.namePart(ctx, ns, id, parts, err)
+	}
 	r := cluster.CompleteUploadRequest{Bucket: c.bkt.ID, Versioning: c.bkt.Versioning, Key: c.key, ID: id, Parts: parts, Modified: g.modified(), ETag: etag, Condition: cond}
 	u, err := ns.GetUpload(ctx, c.bkt.ID, c.key, id)
 	switch {
@@ -102,16 +104,50 @@ func (g *Gateway) completeMultipartUpload(c *call) error {
 		return err
 	default:
 		if r.Checksum, err = c.completeChecksum(ctx, ns, &u, parts, given); err != nil {
-			return err
+			return c.namePart(ctx, ns, id, parts, err)
 		}
 	}
 	e, err := ns.CompleteUpload(ctx, r)
 	if err != nil {
-		return missingKey(err, false)
+		return c.namePart(ctx, ns, id, parts, missingKey(err, false))
 	}
 	c.writtenVersion(&e)
 	result := s3.CompleteResult{Location: c.location(), Bucket: c.bucket, Key: c.key, ETag: e.ETag, Checksum: namedChecksum(e.Checksum, int(e.PartCount)), ChecksumType: checksumType(e.Checksum)}
 	return c.replyXML(result.Write)
+}
+
+// namePart says in the document of an error of a part which one it is: a name server only says that there is one. When the parts cannot be read, the error has to do without.
+func (c *call) namePart(ctx context.Context, ns cluster.NameServer, id cluster.UploadID, asked []cluster.CompletePart, refused error) error {
+	e := errorFor(refused)
+	if e != s3.ErrInvalidPart && e != s3.ErrEntityTooSmall {
+		return refused
+	}
+	recorded := make(map[int32]cluster.Part, len(asked))
+	var after int32
+	for more := true; more; {
+		var page []cluster.Part
+		var err error
+		if page, more, err = ns.ListParts(ctx, c.bkt.ID, c.key, id, after, 0); err != nil {
+			return refused
+		}
+		for i := range page {
+			after = page[i].Number
+			recorded[after] = page[i]
+		}
+		more = more && len(page) > 0
+	}
+	for i := range asked {
+		want, number := &asked[i], s3.Detail{Name: "PartNumber", Value: strconv.Itoa(int(asked[i].Number))}
+		p, there := recorded[want.Number]
+		same := there && p.ETag == want.ETag && (want.Checksum.Algorithm == cluster.ChecksumNone || want.Checksum.Algorithm == p.Checksum.Algorithm && bytes.Equal(want.Checksum.Value, p.Checksum.Value))
+		switch etag := (s3.Detail{Name: "ETag", Value: want.ETag}); {
+		case e == s3.ErrInvalidPart && !same:
+			return s3.Explain(refused, s3.Detail{Name: "UploadId", Value: id.String()}, number, etag)
+		case e == s3.ErrEntityTooSmall && same && p.Size < cluster.MinPartBytes:
+			return s3.Explain(refused, append(s3.Sizes("ProposedSize", p.Size, "MinSizeAllowed", cluster.MinPartBytes), number, etag)...)
+		}
+	}
+	return refused
 }
 
 // location is the URL of the request's object as this request addressed it.

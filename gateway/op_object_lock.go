@@ -67,17 +67,17 @@ func (c *call) lockedBucket() error {
 	return nil
 }
 
-// parseRetention reads a mode and a date in the future.
-func (c *call) parseRetention(mode, until string) ([]byte, error) {
+// parseRetention reads a mode and a date in the future. name is what the client calls the date.
+func (c *call) parseRetention(mode, until, name string) ([]byte, error) {
 	if mode != s3.Governance && mode != s3.Compliance {
-		return nil, invalidArgument("Unknown wormMode directive.")
+		return nil, badArgument("x-amz-object-lock-mode", mode, "Unknown wormMode directive.")
 	}
 	t, err := time.Parse(time.RFC3339, until)
 	if err != nil || t.Year() > 9999 {
-		return nil, invalidArgument("The retain until date must be provided in ISO 8601 format")
+		return nil, badArgument(name, until, "The retain until date must be provided in ISO 8601 format")
 	}
 	if !t.After(c.g.clock()) {
-		return nil, invalidArgument("The retain until date must be in the future!")
+		return nil, badArgument(name, until, "The retain until date must be in the future!")
 	}
 	return cluster.Retention{Compliance: mode == s3.Compliance, Until: t}.Encode(), nil
 }
@@ -103,13 +103,13 @@ func (c *call) newLocks(attrs []cluster.Attribute) ([]cluster.Attribute, error) 
 	case "ON", "OFF":
 		attrs = withAttr(attrs, cluster.AttrLegalHold, cluster.EncodeLegalHold(hold == "ON"))
 	default:
-		return nil, invalidArgument("Legal Hold must be either of 'ON' or 'OFF'")
+		return nil, badArgument("x-amz-object-lock-legal-hold", hold, "Legal Hold must be either of 'ON' or 'OFF'")
 	}
 	if (mode == "") != (until == "") {
 		return nil, invalidArgument("x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied")
 	}
 	if mode != "" {
-		v, err := c.parseRetention(mode, until)
+		v, err := c.parseRetention(mode, until, "x-amz-object-lock-retain-until-date")
 		return withAttr(attrs, cluster.AttrRetention, v), err
 	}
 	d, err := decodeBucketLock(conf)
@@ -229,7 +229,7 @@ func (g *Gateway) putObjectRetention(c *call) error {
 			return s3.ErrMalformedXML
 		}
 		var err error
-		if set.Value, err = c.parseRetention(doc.Mode, doc.Until); err != nil {
+		if set.Value, err = c.parseRetention(doc.Mode, doc.Until, "RetainUntilDate"); err != nil {
 			return err
 		}
 	}

@@ -100,7 +100,7 @@ func (c *call) newBucketAttrs() ([]cluster.Attribute, error) {
 	if name := c.header("X-Amz-Object-Ownership"); name != "" {
 		var ok bool
 		if o, ok = parseOwnership(name); !ok {
-			return nil, invalidArgument("Invalid x-amz-object-ownership header: " + name)
+			return nil, badArgument("x-amz-object-ownership", name, "Invalid x-amz-object-ownership header: "+name)
 		}
 		attrs = withAttr(attrs, cluster.AttrOwnership, o.encode())
 	}

@@ -34,7 +34,7 @@ func (c *call) openForm() error {
 		return err
 	}
 	if form.Size > cluster.MaxPutBytes {
-		return s3.ErrEntityTooLarge
+		return s3.TooLarge(form.Size, cluster.MaxPutBytes)
 	}
 	c.form = &postForm{Form: form}
 	for i := range form.Fields { // before anything is compared with the policy: "All variables within the form are expanded prior to validating"
@@ -55,7 +55,7 @@ func (c *call) openForm() error {
 }
 
 func missingField(name string) error {
-	return invalidArgument("Bucket POST must contain a field named '" + name + "'.  If it is specified, please check the order of the fields.")
+	return badArgument(name, "", "Bucket POST must contain a field named '"+name+"'.  If it is specified, please check the order of the fields.")
 }
 
 // The fields of a signed form by version, in the order in which S3 misses them.

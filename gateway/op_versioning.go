@@ -57,7 +57,7 @@ func (g *Gateway) listObjectVersions(c *call) error {
 		return err
 	}
 	if v := c.header("X-Amz-Optional-Object-Attributes"); v != "" && v != "RestoreStatus" {
-		return invalidArgument("The only optional attribute is RestoreStatus.")
+		return badArgument("x-amz-optional-object-attributes", v, "The only optional attribute is RestoreStatus.")
 	}
 	if q.has("version-id-marker") {
 		if r.VersionMarker, err = g.versionMarker(c, r.KeyMarker, head.VersionMarker); err != nil {
@@ -104,13 +104,16 @@ func (g *Gateway) listObjectVersions(c *call) error {
 func (g *Gateway) versionMarker(c *call, key, marker string) (cluster.VersionID, error) {
 	switch {
 	case key == "":
-		return cluster.VersionID{}, invalidArgument("A version-id marker cannot be specified without a key marker.")
+		return cluster.VersionID{}, badArgument("version-id-marker", marker, "A version-id marker cannot be specified without a key marker.")
 	case marker == "":
-		return cluster.VersionID{}, invalidArgument("A version-id marker cannot be empty.")
+		return cluster.VersionID{}, badArgument("version-id-marker", marker, "A version-id marker cannot be empty.")
 	}
 	r := cluster.LookupRequest{Bucket: c.bkt.ID, Key: key}
-	if err := parseVersion(marker, &r); err != nil || !r.Null {
-		return r.Version, err
+	if parseVersion(marker, &r) != nil {
+		return cluster.VersionID{}, badArgument("version-id-marker", marker, "Invalid version id specified")
+	}
+	if !r.Null {
+		return r.Version, nil
 	}
 	if err := s3.CheckKey(key); err != nil {
 		return cluster.VersionID{}, err

@@ -115,7 +115,7 @@ func OpenBody(r *http.Request, sig *Signature, maxBytes int64) (*Body, error) {
 	case o.Size < 0:
 		return nil, ErrMissingContentLength
 	case o.Size > maxBytes:
-		return nil, Explain(ErrEntityTooLarge, Sizes("ProposedSize", o.Size, "MaxSizeAllowed", maxBytes)...)
+		return nil, TooLarge(o.Size, maxBytes)
 	}
 	if v, ok := r.Header["Content-Md5"]; ok {
 		sum, err := base64.StdEncoding.Strict().DecodeString(v[0])

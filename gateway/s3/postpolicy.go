@@ -211,7 +211,7 @@ func (p *PostPolicy) CheckSize(size int64) error {
 	case size < p.min:
 		return Explain(ErrEntityTooSmall, Sizes("ProposedSize", size, "MinSizeAllowed", p.min)...)
 	case size > p.max:
-		return Explain(ErrEntityTooLarge, Sizes("ProposedSize", size, "MaxSizeAllowed", p.max)...)
+		return TooLarge(size, p.max)
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func ParseCopyRange(header string, size int64) (Range, error) {
 	from, ok1 := parseOffset(first)
 	to, ok2 := parseOffset(last)
 	if !found || !dash || !ok1 || !ok2 || to < from {
-		return Range{}, ErrInvalidArgument.With("The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy.")
+		return Range{}, BadArgument("x-amz-copy-source-range", header, "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy.")
 	}
 	if to >= size {
 		return Range{}, ErrInvalidRange

@@ -93,7 +93,7 @@ func ParsePayload(v string) (m PayloadMode, sum [sha256.Size]byte, err error) {
 			return PayloadHashed, sum, nil
 		}
 	}
-	return 0, sum, ErrInvalidArgument.With("x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING- value that is supported, or a valid sha256 value.")
+	return 0, sum, BadArgument("x-amz-content-sha256", v, "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, a STREAMING- value that is supported, or a valid sha256 value.")
 }
 
 // ChunkVerifier checks the chain of signatures of an aws-chunked body, in order. Not safe for concurrent use.

@@ -104,7 +104,8 @@ func Verify(r *http.Request, now time.Time, bucket string, lookup s3.Lookup) (*s
 		}
 		cred = s3.Credential{Secret: strings.Repeat("0", 40)}
 	}
-	ok := q.matches(q.stringToSign(r, amz, bucket, r.URL.EscapedPath()), cred.Secret)
+	text := q.stringToSign(r, amz, bucket, r.URL.EscapedPath())
+	ok := q.matches(text, cred.Secret)
 	if path := encodePath(r.URL.Path); !ok && path != r.URL.EscapedPath() {
 		ok = q.matches(q.stringToSign(r, amz, bucket, path), cred.Secret) // behind a proxy that took escapes off
 	}
@@ -115,7 +116,7 @@ func Verify(r *http.Request, now time.Time, bucket string, lookup s3.Lookup) (*s
 		unknown = s3.ErrSignatureDoesNotMatch
 	}
 	if unknown != nil { // either way the same elements
-		return nil, s3.Explain(unknown, s3.Detail{Name: "AWSAccessKeyId", Value: q.accessKey}, s3.Detail{Name: "SignatureProvided", Value: base64.StdEncoding.EncodeToString(q.signature)})
+		return nil, s3.Explain(unknown, s3.SignatureDetails(q.accessKey, base64.StdEncoding.EncodeToString(q.signature), text, nil)...)
 	}
 	cred.AccessKey = q.accessKey
 	sig.Credential = cred

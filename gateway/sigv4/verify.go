@@ -1,14 +1,16 @@
 package sigv4
 
 import (
+	"bytes"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"ostor/gateway/s3"
@@ -107,9 +109,9 @@ func (v *Verifier) Verify(r *http.Request, now time.Time, lookup s3.Lookup) (*s3
 	}
 	switch {
 	case unknown != nil:
-		return nil, c.refuse(unknown, &a)
+		return nil, c.refuse(unknown, r, &a, payload, sig.Presigned)
 	case !ok:
-		return nil, c.refuse(s3.ErrSignatureDoesNotMatch, &a)
+		return nil, c.refuse(s3.ErrSignatureDoesNotMatch, r, &a, payload, sig.Presigned)
 	}
 	cred.AccessKey = a.accessKey
 	sig.Credential = cred
@@ -126,6 +128,14 @@ func (v *Verifier) Verify(r *http.Request, now time.Time, lookup s3.Lookup) (*s3
 // matches computes the signature and compares it.
 func (v *Verifier) matches(r *http.Request, c *scratch, a *authorization, sig *s3.Signature, key *[sha256.Size]byte, payload string, style pathStyle) bool {
 	c.canonical(r, a.signed, payload, sig.Presigned, style)
+	c.stringToSign(a)
+	var mac [sha256.Size]byte
+	hmacSHA256(&mac, key[:], c.b)
+	return subtle.ConstantTimeCompare(mac[:], a.signature[:]) == 1
+}
+
+// stringToSign makes the string to sign of the canonical request in c.b, in its place.
+func (c *scratch) stringToSign(a *authorization) {
 	sum := sha256.Sum256(c.b)
 	c.b = append(c.b[:0], Algorithm+"\n"...)
 	c.b = append(c.b, a.time...)
@@ -133,16 +143,27 @@ func (v *Verifier) matches(r *http.Request, c *scratch, a *authorization, sig *s
 	c.b = a.appendScope(c.b)
 	c.b = append(c.b, '\n')
 	c.b = hex.AppendEncode(c.b, sum[:])
-	var mac [sha256.Size]byte
-	hmacSHA256(&mac, key[:], c.b)
-	return subtle.ConstantTimeCompare(mac[:], a.signature[:]) == 1
 }
 
-// refuse tells a client what it should have signed: c.b is the string to sign. An unknown access key takes the same steps as a wrong signature. The canonical request is only in it as a hash: it would show a client headers that a proxy put into
-// its request, if it claimed to have signed them.
-func (c *scratch) refuse(err error, a *authorization) error {
-	return s3.Explain(err, s3.Detail{Name: "AWSAccessKeyId", Value: a.accessKey}, s3.Detail{Name: "StringToSign", Value: string(c.b)},
-		s3.Detail{Name: "SignatureProvided", Value: hex.EncodeToString(a.signature[:])}, s3.Detail{Name: "StringToSignBytes", Value: fmt.Sprintf("% x", c.b)})
+// refuse tells a client what it should have signed. An unknown access key takes the same steps as a wrong signature. The canonical request is only sent when all headers in it are the client's own: one that claimed to have signed a header that
+// a proxy adds would be shown its value. A proxy cannot add to the query or X-Amz-* without breaking every signature.
+func (c *scratch) refuse(err error, r *http.Request, a *authorization, payload string, presigned bool) error {
+	c.canonical(r, a.signed, payload, presigned, canonicalPath)
+	var canonical []byte
+	if !slices.ContainsFunc(a.signed, foreign) {
+		canonical = bytes.Clone(c.b)
+	}
+	c.stringToSign(a)
+	return s3.Explain(err, s3.SignatureDetails(a.accessKey, hex.EncodeToString(a.signature[:]), c.b, canonical)...)
+}
+
+// foreign reports whether a header, in lower case, may be another's than the client's.
+func foreign(name string) bool {
+	switch name {
+	case "accept", "accept-encoding", "cache-control", "date", "expect", "host", "range", "user-agent":
+		return false
+	}
+	return !strings.HasPrefix(name, "x-amz-") && !strings.HasPrefix(name, "amz-sdk-") && !strings.HasPrefix(name, "content-") && !strings.HasPrefix(name, "if-")
 }
 
 // checkDate finds the time of a request signed in its header: X-Amz-Date, else Date.

@@ -89,7 +89,7 @@ func aclCases() section {
 			put("/{b}/k?acl", "").with("x-amz-grant-read: {alt}").fails(400, "InvalidArgument"),
 			put("/{b}/k?acl", "").with("x-amz-grant-read: id={alt}", "x-amz-acl: private").fails(400, "InvalidRequest"),
 			put("/{b}/k?acl", "").with("x-amz-acl: public-ready").fails(400, "InvalidArgument"), put("/{b}?acl", "").with("x-amz-acl: public-ready").fails(400, "InvalidArgument"),
-			put("/{b}/k", "y").with("x-amz-acl: public-ready").fails(400, "InvalidArgument"), put("/{c}x", "").with("x-amz-acl: public-ready").fails(400, "InvalidArgument"),
+			put("/{b}/k", "y").with("x-amz-acl: public-ready").fails(400, "InvalidArgument").shows("<ArgumentName>x-amz-acl</ArgumentName><ArgumentValue>public-ready</ArgumentValue>"), put("/{c}x", "").with("x-amz-acl: public-ready").fails(400, "InvalidArgument"),
 			put("/{b}?acl", "").fails(400, "MissingSecurityHeader"), put("/{b}/k?acl", "").fails(400, "MissingSecurityHeader"),
 		}},
 		{"documents", []step{

@@ -119,7 +119,7 @@ func (a *algorithm) uploadSteps(full bool) []step {
 		post("/{b}/k?uploads", "").with("x-amz-checksum-algorithm: "+a.name, typed).replyHeader("x-amz-checksum-algorithm: "+a.name, typed).save("u=UploadId"),
 		put("/{b}/k?partNumber=1&uploadId={u}", "x").with(a.header(a.text("y"))).fails(400, "BadDigest"), part("1", one, "e1"), part("2", two, "e2"), part("3", three, "e3"),
 		get("/{b}/k?uploadId={u}").shows("<ChecksumAlgorithm>"+a.name+"</ChecksumAlgorithm>", "<ChecksumType>"+kind+"</ChecksumType>", a.element(a.text(one))), get("/{b}?uploads").shows("<ChecksumAlgorithm>"+a.name+"</ChecksumAlgorithm>", "<ChecksumType>"+kind+"</ChecksumType>"),
-		complete.with(a.header("bad")).fails(400, "BadDigest"), complete.with(a.header(a.text("other"))).fails(400, "BadDigest"), complete.body(wrong).fails(400, "InvalidPart"), complete.with(typed, a.header(whole)).shows(a.element(whole), "<ChecksumType>"+kind+"</ChecksumType>"),
+		complete.with(a.header("bad")).fails(400, "BadDigest"), complete.with(a.header(a.text("other"))).fails(400, "BadDigest"), complete.body(wrong).fails(400, "InvalidPart").shows("<PartNumber>"), complete.with(typed, a.header(whole)).shows(a.element(whole), "<ChecksumType>"+kind+"</ChecksumType>"),
 		complete.with(a.header(whole)).shows(a.element(whole)), // again
 		head("/{b}/k").replyHeader(a.header("")), head("/{b}/k").with(enabled).replyHeader(a.header(whole), typed), get("/{b}/k?partNumber=1").with(enabled).gives(206).replyHeader(a.header(a.text(one)), typed),
 		head("/{b}/k?partNumber=3").with(enabled).gives(206).replyHeader(a.header(a.text(three)), typed), head("/{b}/k?partNumber=3").gives(206).replyHeader(a.header("")),

@@ -169,7 +169,7 @@ func formCases() section {
 			sign(form{conditions: usual(), fields: []string{"key", "goo.txt", "acl", "private", "Content-Type", "text/plain"}}).fails(403, denied), sign(form{conditions: usual(), fields: []string{"key", "foo.txt", "acl", "public-read", "Content-Type", "text/plain"}}).fails(403, denied),
 			sign(form{conditions: usual(), fields: []string{"key", "foo.txt", "acl", "private", "Content-Type", "text/plain,image/gif"}}).fails(403, denied), sign(form{conditions: usual(), fields: []string{"acl", "private", "Content-Type", "text/plain"}}).fails(400, "InvalidArgument"),
 			put("/{c}", ""), sign(form{to: "{c}", conditions: usual(), fields: usually("bucket", "{b}")}).fails(403, denied),
-			sign(form{conditions: usual(`["content-length-range",0,0]`), fields: usually()}).fails(400, "EntityTooLarge"), sign(form{conditions: usual(`["content-length-range",512,1000]`), fields: usually()}).fails(400, "EntityTooSmall"),
+			sign(form{conditions: usual(`["content-length-range",0,0]`), fields: usually()}).fails(400, "EntityTooLarge").shows("<ProposedSize>3</ProposedSize><MaxSizeAllowed>0</MaxSizeAllowed>"), sign(form{conditions: usual(`["content-length-range",512,1000]`), fields: usually()}).fails(400, "EntityTooSmall"),
 			sign(form{conditions: usual(`["content-length-range",3,"3"]`), fields: usually()}), sign(form{conditions: usual(`["content-length-range","three","3"]`), fields: usually()}).fails(403, denied), sign(form{conditions: usual(`["eq","acl","private"]`), fields: usually()}).fails(403, denied),
 		)
 		var bad []step

@@ -91,7 +91,7 @@ func lockCases() section {
 			post("/{c}/k?uploads", "").with("x-amz-object-lock-legal-hold: ON").save("id=UploadId"), part, complete, gone.fails(403, denied), hold("OFF"), gone,
 			put("/{c}/k", "abc").with("x-amz-object-lock-mode: GOVERNANCE", "x-amz-object-lock-retain-until-date: "+early).fails(400, "InvalidRequest"), put("/{c}/k", "abc").with("x-amz-object-lock-legal-hold: ON").fails(400, "InvalidRequest"),
 			put("/{c}/k", "abc").with("x-amz-object-lock-mode: GOVERNANCE").fails(400, "InvalidArgument"), put("/{c}/k", "abc").with("x-amz-object-lock-retain-until-date: "+early).fails(400, "InvalidArgument"), with(put("/{c}/k", "abc"), "governance", early).fails(400, "InvalidArgument"),
-			with(put("/{c}/k", "abc"), "GOVERNANCE", "2001-01-01T00:00:00Z").fails(400, "InvalidArgument"), with(put("/{c}/k", "abc"), "GOVERNANCE", "never").fails(400, "InvalidArgument"), put("/{c}/k", "abc").with("x-amz-object-lock-legal-hold: abc").fails(400, "InvalidArgument"), get("/{c}/k").fails(404, "NoSuchKey"),
+			with(put("/{c}/k", "abc"), "GOVERNANCE", "2001-01-01T00:00:00Z").fails(400, "InvalidArgument"), with(put("/{c}/k", "abc"), "GOVERNANCE", "never").fails(400, "InvalidArgument"), put("/{c}/k", "abc").with("x-amz-object-lock-legal-hold: abc").fails(400, "InvalidArgument").shows("<ArgumentName>x-amz-object-lock-legal-hold</ArgumentName><ArgumentValue>abc</ArgumentValue>"), get("/{c}/k").fails(404, "NoSuchKey"),
 		}},
 		{"default", []step{
 			locked, conf(lockConfiguration("<Mode>GOVERNANCE</Mode><Days>1</Days>")), version, head("/{c}/k").replyHeader("x-amz-object-lock-mode: GOVERNANCE", "x-amz-object-lock-retain-until-date: *"), gone.fails(403, denied), retain("GOVERNANCE", early), get("/{c}/k?retention").shows("2130-01-01"), gone.with(bypass),
