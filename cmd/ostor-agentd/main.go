@@ -21,5 +21,5 @@ by hand on a directory that agents look after: they would be taken over. ostor-c
 ` + daemon.ExitCodes,
 		Example: `  ostor-agentd /mnt/cluster/ostor --gateway 127.0.0.1:9000
   ostor-agentd /mnt/cluster/ostor --rpc 10.0.0.1:2530 --tls-cert c.pem --tls-key k.pem --tls-ca ca.pem --gateway 10.0.0.1:9000 --metrics 127.0.0.1:9100`,
-	}, []string{"gateway", "rpc", "cache", "memtable", "log-size", "garbage-delay", "scrub-rate", "domain", "region", "default-cors", "volume", "cluster-key"}, daemon.RunAgent))
+	}, []string{"gateway", "rpc", "cache", "memtable", "log-size", "garbage-delay", "scrub-rate", "domain", "region", "default-cors", "sigv2", "access-log", "volume", "cluster-key"}, daemon.RunAgent))
 }

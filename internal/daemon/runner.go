@@ -56,7 +56,7 @@ func (r *runner) args(s agent.Start) ([]string, error) {
 	args := []string{r.env.Path, "--metrics", r.metrics.address(s.Service), "--local-dir", c.Local, "--run-dir", c.Run, "--profile", c.Profile, "--log", c.Log, "--log-json=" + strconv.FormatBool(c.LogJSON),
 		"--memory", fmt.Sprint(c.Memory), "--tls-cert", c.TLSCert, "--tls-key", c.TLSKey, "--tls-ca", c.TLSCA}
 	if s.Service.Type() == cluster.TypeGateway {
-		args = append(args, "--listen", r.gateways[s.Service], "--region", c.Region, "--default-cors="+strconv.FormatBool(c.CORS), "--volume", c.Volume, "--cluster-key", c.Key)
+		args = append(args, "--listen", r.gateways[s.Service], "--region", c.Region, "--default-cors="+strconv.FormatBool(c.CORS), "--sigv2="+strconv.FormatBool(c.SigV2), "--access-log", c.AccessLog, "--volume", c.Volume, "--cluster-key", c.Key)
 		for _, d := range c.Domains {
 			args = append(args, "--domain", d)
 		}
