@@ -10,9 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ostor/discovery/agent"
-	"ostor/fsbackend"
 	"ostor/internal/cluster"
-	"ostor/internal/daemon"
 )
 
 func agentStatusCommand() *cobra.Command {
@@ -26,16 +24,12 @@ for how many seconds it has served, the host and the address. It reads the direc
 STATUS is ACTIVE; STARTING (it starts, waits until a former owner cannot reply any more, or is about to be started again); FAILED (its host has given it up for a while); SILENT (its host was
 last heard of a minute ago or more, by the clocks); MOVING (claimed by a host that does not speak of it); STOPPED.
 
-Exit codes: 0 printed; 1 the directory cannot be read; 2 wrong usage.`,
+Exit codes: 0 printed; 1 the directory cannot be read, or is no cluster's; 2 wrong usage.`,
 		Example: `  ostor-ctl agent-status /mnt/cluster/ostor
   ostor-ctl agent-status /mnt/cluster/ostor --json`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dir, err := daemon.DirArg(args)
-			if err != nil {
-				return err
-			}
-			fs, err := fsbackend.NewOS(dir)
+			fs, err := openCluster(args)
 			if err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 	"ostor/fsbackend"
 	"ostor/fsbackend/lease"
 	"ostor/internal/cluster"
+	"ostor/internal/fault"
 )
 
 // TestAgentStatus prints a cluster of two hosts: one lives and serves, one was last heard of long ago.
@@ -88,5 +89,11 @@ func TestAgentStatus(t *testing.T) {
 	var rows []map[string]any
 	if err := json.Unmarshal([]byte(run("--json")), &rows); err != nil || len(rows) != 5 || rows[4]["restarts"] != 3.0 || rows[1]["host_id"] != nil {
 		t.Errorf("%v, %v", rows, err)
+	}
+	cmd := root()
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetArgs([]string{"agent-status", t.TempDir()})
+	if err := cmd.Execute(); !errors.Is(err, fault.NotFound) {
+		t.Errorf("a directory of nobody: %v", err)
 	}
 }

@@ -155,7 +155,7 @@ func nameServerOf(cmd *cobra.Command, args []string, config func() (daemon.Confi
 		return nil, 0, err
 	}
 	if file == "" {
-		return nil, 0, fault.New(fault.Invalid, "%s", missing)
+		return nil, 0, daemon.Usage(fault.New(fault.Invalid, "%s", missing))
 	}
 	id, err := daemon.ParseService(c.Service, cluster.TypeName)
 	if err != nil {

@@ -113,14 +113,14 @@ func parseHost(s string) (int, error) {
 	}
 	var n int
 	if err := json.Unmarshal([]byte(strings.TrimSpace(s)), &n); err != nil || n < 0 {
-		return 0, fault.New(fault.Invalid, "--host is %q: want a number from 0, or all", s)
+		return 0, daemon.Usage(fault.New(fault.Invalid, "--host is %q: want a number from 0, or all", s))
 	}
 	return n, nil
 }
 
 func send(cmd *cobra.Command, socket string, q fusesim.Request) error {
 	if socket == "" {
-		return fault.New(fault.Invalid, "which simulator? name its socket with --control or OSTOR_FUSE_CONTROL")
+		return daemon.Usage(fault.New(fault.Invalid, "which simulator? name its socket with --control or OSTOR_FUSE_CONTROL"))
 	}
 	c, err := fusesim.DialControl(socket)
 	if err != nil {

@@ -43,7 +43,6 @@ func rootCommand(open opener) *cobra.Command {
 A revoked key and a disabled user are refused by every gateway after 5 seconds at the latest.
 
 ` + daemon.ExitCodes,
-		Args: cobra.NoArgs,
 	}
 	root.AddCommand(createUser(open), queryUsers(open), queryUserInfo(open), setState(open, "disable-user", true), setState(open, "enable-user", false),
 		deleteUser(open), genAccessKey(open), revokeAccessKey(open))
@@ -121,7 +120,7 @@ func (s *command) userID(ctx context.Context, a *account.Accounts) (cluster.User
 	}
 	id, err := cluster.ParseID(*s.id)
 	if err != nil || id == 0 {
-		return 0, fault.New(fault.Invalid, "%q is not a user id: want 16 hexadecimal digits", *s.id)
+		return 0, daemon.Usage(fault.New(fault.Invalid, "%q is not a user id: want 16 hexadecimal digits", *s.id))
 	}
 	return cluster.UserID(id), nil
 }

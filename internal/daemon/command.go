@@ -32,26 +32,74 @@ const ExitCodes = `Exit codes: 0 done or stopped by a signal; 1 failed, the mess
 func Main(root *cobra.Command) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root.SilenceUsage, root.SilenceErrors = true, true
-	usage := true
-	root.PersistentPreRun = func(*cobra.Command, []string) { usage = false }
-	err := root.ExecuteContext(ctx)
-	switch {
-	case err == nil:
-		os.Exit(ExitOK)
-	case usage:
-		fmt.Fprintf(os.Stderr, "%s: %v\nRun '%s --help' for usage.\n", root.Name(), err, root.CommandPath())
-		os.Exit(ExitUsage)
-	}
-	fmt.Fprintf(os.Stderr, "%s: %v\n", root.Name(), err)
-	os.Exit(ExitFailed)
+	os.Exit(execute(ctx, root))
 }
 
-// Config adds flags and --config to a command, and returns the function that loads them once the command runs.
+// execute runs a command, says what went wrong, and returns the exit code.
+func execute(ctx context.Context, root *cobra.Command) int {
+	root.SilenceUsage, root.SilenceErrors = true, true
+	ran := false
+	watchRuns(root, &ran)
+	unknown := ""
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		// cobra shows the help, and is content, when a group of commands lacks the one that was asked for.
+		if !cmd.Runnable() && cmd.Flags().NArg() > 0 {
+			unknown = cmd.Flags().Arg(0)
+			return
+		}
+		help(cmd, args)
+	})
+	cmd, err := root.ExecuteContextC(ctx)
+	if unknown != "" {
+		err = fault.New(fault.Invalid, "unknown command %q for %q", unknown, cmd.CommandPath())
+	}
+	var wrong usageError
+	switch {
+	case err == nil:
+		return ExitOK
+	case !ran || errors.As(err, &wrong):
+		fmt.Fprintf(root.ErrOrStderr(), "%s: %v\nRun '%s --help' for usage.\n", root.Name(), err, cmd.CommandPath())
+		return ExitUsage
+	}
+	fmt.Fprintf(root.ErrOrStderr(), "%s: %v\n", root.Name(), err)
+	return ExitFailed
+}
+
+// watchRuns lets each command set ran when its arguments and flags are right and it begins.
+func watchRuns(cmd *cobra.Command, ran *bool) {
+	if run := cmd.RunE; run != nil {
+		cmd.RunE = func(cmd *cobra.Command, args []string) error {
+			*ran = true
+			return run(cmd, args)
+		}
+	}
+	for _, c := range cmd.Commands() {
+		watchRuns(c, ran)
+	}
+}
+
+// usageError is an error of who called the command, seen only after it began.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// Usage makes err one that ends the command with ExitUsage; nil stays nil.
+func Usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return usageError{err}
+}
+
+// CommandConfig adds flags and --config to a command, and returns the function that loads them once the command runs. What is wrong with them is wrong usage.
 func CommandConfig(cmd *cobra.Command, names ...string) func() (Config, error) {
 	Flags(cmd.Flags(), names...)
 	file := cmd.Flags().String("config", "", "configuration `FILE` in YAML, TOML or JSON (default /etc/ostor/ostor.yaml if it exists)")
-	return func() (Config, error) { return Load(*file, cmd.Flags()) }
+	return func() (Config, error) {
+		c, err := Load(*file, cmd.Flags())
+		return c, Usage(err)
+	}
 }
 
 // ExitOnLoss is the OnLost of commands: end at once, without flushing anything.
@@ -81,14 +129,14 @@ func DirArg(args []string) (string, error) {
 	if dir := os.Getenv("OSTOR_MOUNT"); dir != "" {
 		return dir, nil
 	}
-	return "", fault.New(fault.Invalid, "which cluster? name its directory, or set OSTOR_MOUNT")
+	return "", Usage(fault.New(fault.Invalid, "which cluster? name its directory, or set OSTOR_MOUNT"))
 }
 
 // ParseService reads the id of --service.
 func ParseService(s string, want cluster.ServiceType) (cluster.ServiceID, error) {
 	n, err := cluster.ParseID(s)
 	if err != nil || cluster.ServiceID(n).Type() != want {
-		return 0, errors.Join(fault.New(fault.Invalid, "--service %q: want the id of a %s, 16 hex digits beginning with %02x", s, want, uint8(want)), err)
+		return 0, Usage(fault.New(fault.Invalid, "--service %q: want the id of a %s, 16 hex digits beginning with %02x", s, want, uint8(want)))
 	}
 	return cluster.ServiceID(n), nil
 }

@@ -97,7 +97,7 @@ var flagHelp = map[string]struct {
 	"ns":            {1, "name servers of a new volume"},
 	"os":            {1, "object servers of a new volume"},
 	"volume":        {"", "volume `ID` (default: the only one)"},
-	"service":       {"", "`ID` of the service to run"},
+	"service":       {"", "`ID` of the service, 16 hex digits"},
 	"rpc":           {"unix", "where the service answers: unix, or host:port (TCP; not loopback: needs --tls-*)"},
 	"tls-cert":      {"", "PEM `FILE` with this service's certificate"},
 	"tls-key":       {"", "PEM `FILE` with its key"},
@@ -127,6 +127,9 @@ func Load(file string, flags *pflag.FlagSet) (Config, error) {
 		file = "/etc/ostor/ostor.yaml"
 	}
 	v.SetConfigFile(file)
+	if _, err := os.Stat(file); explicit && err != nil { // viper would speak of the type that it cannot tell from the name
+		return Config{}, fault.Wrap(fault.Invalid, err, "read the configuration file")
+	}
 	if err := v.ReadInConfig(); err != nil && (explicit || !errors.Is(err, fs.ErrNotExist)) {
 		return Config{}, fault.Wrap(fault.Invalid, err, "read the configuration file %s", file)
 	}
@@ -146,12 +149,13 @@ func Load(file string, flags *pflag.FlagSet) (Config, error) {
 			}
 		}
 	}
-	return c, c.complete()
+	return c, c.complete(flags.Lookup("local-dir") != nil)
 }
 
-func (c *Config) complete() error {
+// complete fills in what depends on the user, and checks the values. A command without a host-local directory needs no home.
+func (c *Config) complete(local bool) error {
 	uid := os.Getuid()
-	if c.Local == "" {
+	if c.Local == "" && local {
 		if c.Local = "/var/lib/ostor/local"; uid != 0 {
 			home, err := os.UserHomeDir()
 			if err != nil {
@@ -183,6 +187,9 @@ func (c *Config) complete() error {
 	}
 	if c.Garbage < 0 {
 		return fault.New(fault.Invalid, "--garbage-delay is negative")
+	}
+	if _, err := c.level(); err != nil {
+		return err
 	}
 	_, err := c.LeaseProfile()
 	return err

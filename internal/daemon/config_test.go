@@ -48,6 +48,9 @@ func TestConfigPrecedence(t *testing.T) {
 	if c.Objects != 7 {
 		t.Errorf("a key of another command in a shared file is ignored here: os = %d, want 7", c.Objects)
 	}
+	if c.Local != "" {
+		t.Errorf("a command without --local-dir looked for a home directory: %q", c.Local)
+	}
 }
 
 func TestConfigErrors(t *testing.T) {
@@ -64,7 +67,8 @@ func TestConfigErrors(t *testing.T) {
 		name, want string
 		args       []string
 	}{
-		{"no such file", "read the configuration file", []string{"--config", filepath.Join(dir, "none.yaml")}},
+		{"no such file", "no such file", []string{"--config", filepath.Join(dir, "none.yaml")}},
+		{"no such file, of no type", "no such file", []string{"--config", filepath.Join(dir, "none")}},
 		{"not YAML", "read the configuration file", []string{"--config", write("bad.yaml", "a: [")}},
 		{"unknown key", `unknown key "lissten"`, []string{"--config", write("typo.yaml", "lissten: x\n")}},
 		{"no such profile", "--profile", []string{"--profile", "wild"}},

@@ -74,7 +74,11 @@ func mkdirs(fs fsbackend.FS, dirs ...string) error {
 		if parent == "." {
 			parent = ""
 		}
-		if err := errors.Join(fs.MkdirAll(d), fs.SyncDir(parent)); err != nil {
+		err := fs.MkdirAll(d)
+		if err == nil {
+			err = fs.SyncDir(parent)
+		}
+		if err != nil {
 			return fmt.Errorf("make %s: %w", d, err)
 		}
 	}

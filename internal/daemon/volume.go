@@ -55,7 +55,7 @@ func FindVolume(fs fsbackend.FS, id string) (discovery.Volume, error) {
 	if id != "" {
 		n, err := cluster.ParseID(id)
 		if err != nil {
-			return discovery.Volume{}, err
+			return discovery.Volume{}, Usage(fault.Wrap(fault.Invalid, err, "--volume"))
 		}
 		return discovery.LoadVolume(fs, cluster.ServiceID(n))
 	}
@@ -73,7 +73,7 @@ func FindVolume(fs fsbackend.FS, id string) (discovery.Volume, error) {
 	for i, v := range all {
 		ids[i] = v.String()
 	}
-	return discovery.Volume{}, fault.New(fault.Invalid, "there are %d volumes, choose one with -V: %s", len(all), strings.Join(ids, ", "))
+	return discovery.Volume{}, fault.New(fault.Invalid, "there are %d volumes, choose one with --volume: %s", len(all), strings.Join(ids, ", "))
 }
 
 // How long a service may be silent before a client of it is told to try again later: clients of S3 should see 503, not silence.
@@ -133,7 +133,7 @@ type AdminOptions struct {
 // OpenAdmin finds the name servers of a running cluster through its directory, and its key. Nothing is started; close ends the connections.
 func OpenAdmin(ctx context.Context, o AdminOptions) (topology cluster.Topology, key []byte, closer func() error, err error) {
 	if o.Mount == "" {
-		return nil, nil, nil, fault.New(fault.Invalid, "which cluster? name its directory with --mount or OSTOR_MOUNT")
+		return nil, nil, nil, Usage(fault.New(fault.Invalid, "which cluster? name its directory with --mount or OSTOR_MOUNT"))
 	}
 	log, err := o.Config.Logger(os.Stderr)
 	if err != nil {
