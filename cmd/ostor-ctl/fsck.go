@@ -68,7 +68,7 @@ Exit codes: 0 all is well, or was repaired, or was rebuilt whole; 1 problems rem
 			return err
 		}
 		if (len(only) > 0 || o.SkipUnreadable) && !o.Rebuild {
-			return fault.New(fault.Invalid, "--object-server and --skip-unreadable go with --rebuild")
+			return daemon.Usage(fault.New(fault.Invalid, "--object-server and --skip-unreadable go with --rebuild"))
 		}
 		for _, text := range only {
 			id, err := daemon.ParseService(text, cluster.TypeObject)
@@ -87,7 +87,7 @@ func runFsck(cmd *cobra.Command, c daemon.Config, dir string, o fsck.Options, as
 		return fault.New(fault.NotFound, "%s is not an ostor directory", dir)
 	}
 	if o.OrphanAge <= 0 {
-		return fault.New(fault.Invalid, "--orphan-age is %s: want more than 0", o.OrphanAge)
+		return daemon.Usage(fault.New(fault.Invalid, "--orphan-age is %s: want more than 0", o.OrphanAge))
 	}
 	log, err := c.Logger(cmd.ErrOrStderr())
 	if err != nil {
@@ -107,10 +107,10 @@ func runFsck(cmd *cobra.Command, c daemon.Config, dir string, o fsck.Options, as
 	out := printer(cmd.OutOrStdout(), asJSON)
 	o.Rebuilt = out.rebuilt
 	s, err := fsck.Run(cmd.Context(), o, out.problem)
-	out.summary(v.ID, s)
 	if err != nil {
-		return err
+		return err // no summary: its counts would pass for a result
 	}
+	out.summary(v.ID, s)
 	if left := s.Problems - s.Repaired; left > 0 {
 		return fault.New(fault.Corrupt, "%d problems remain", left)
 	}

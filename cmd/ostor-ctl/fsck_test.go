@@ -71,6 +71,16 @@ func TestFsckUsage(t *testing.T) {
 	if out, err := fsckOf(t, copyOfFixture(t), "--orphan-age", "-1s"); !errors.Is(err, fault.Invalid) {
 		t.Errorf("%v\n%s", err, out)
 	}
+	// A check that did not come to its end has no result.
+	dir := copyOfFixture(t)
+	if err := os.RemoveAll(filepath.Join(dir, "services", osID)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{}, {"--json"}} {
+		if out, err := fsckOf(t, dir, args...); !errors.Is(err, fault.NotFound) || strings.Contains(out, "0 problems") || strings.Contains(out, "summary") {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
 }
 
 // TestFsckRebuild runs the command on an empty volume of its own; package fsck tests what it does to a full one.

@@ -35,7 +35,7 @@ type Owner interface {
 type Options struct {
 	FS     fsbackend.FS
 	Volume discovery.Volume
-	Own    func(ctx context.Context, id cluster.ServiceID) (Owner, error)
+	Own    func(ctx context.Context, id cluster.ServiceID) (Owner, error) // its error names the service
 
 	// Payloads also reads every byte of every object.
 	Payloads bool
@@ -125,7 +125,7 @@ func (r *run) openNames(ctx context.Context) error {
 	for _, id := range r.o.Volume.Names {
 		owner, err := r.o.Own(ctx, id)
 		if err != nil {
-			return fmt.Errorf("service %s: %w", id, err)
+			return err
 		}
 		srv, err := nameserver.Open(ctx, nameserver.Options{FS: r.o.FS, Dir: discovery.ServiceDir(id), Owner: owner, Objects: nobody{}, Logger: r.o.Logger})
 		if err != nil {
@@ -190,7 +190,7 @@ func (r *run) tryObject(ctx context.Context, id cluster.ServiceID) (*objserver.S
 	for again := r.o.Rebuild && len(r.o.Only) == 0; ; again = false {
 		owner, err := r.o.Own(ctx, id)
 		if err != nil {
-			return nil, nil, fmt.Errorf("service %s: %w", id, err)
+			return nil, nil, err
 		}
 		srv, err := objserver.Open(ctx, r.objectOptions(id, owner))
 		if err == nil {

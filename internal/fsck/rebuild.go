@@ -28,7 +28,7 @@ func (r *run) rebuild(ctx context.Context, id cluster.ServiceID) error {
 	}
 	owner, err := r.o.Own(ctx, id)
 	if err != nil {
-		return fmt.Errorf("service %s: %w", id, err)
+		return err
 	}
 	report, err := objserver.Rebuild(ctx, objserver.RebuildOptions{Options: r.objectOptions(id, owner), Wanted: r.wanted[id], SkipUnreadable: r.o.SkipUnreadable})
 	if err := end(ctx, id, ended{err}, owner); err != nil {
