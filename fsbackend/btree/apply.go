@@ -54,6 +54,7 @@ func (t *Tree) Apply(ctx context.Context, lsn uint64, changes iter.Seq[Change]) 
 		}
 		if a.fatal {
 			t.failed = fault.Wrap(fault.Unavailable, err, "btree: failed for good by an earlier sync")
+			err = fault.Wrap(fault.Unavailable, err, "failed sync") // whatever its cause, also a full disk
 		}
 		t.updateStats()
 		return fmt.Errorf("btree: apply: %w", err)

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"ostor/fsbackend"
+	"ostor/fsbackend/faultfs"
 	"ostor/fsbackend/memfs"
 	"ostor/internal/fault"
 )
@@ -352,4 +353,27 @@ func TestFlippedBits(t *testing.T) {
 	if _, err := Inspect(t.Context(), fs, testDir, root); err != nil {
 		t.Fatalf("after restoring: %v", err)
 	}
+}
+
+// A file that an attempt began, and that only a later one uses, has its name on disk before the root that needs it.
+func TestFileOfFailedAttempt(t *testing.T) {
+	t.Parallel()
+	mem := newFS(t)
+	if err := mem.SyncDir(""); err != nil {
+		t.Fatal(err)
+	}
+	f := faultfs.New(mem, 1)
+	tr := openTree(t, f, nil)
+	v := "v"
+	f.Add(faultfs.Rule{Ops: faultfs.OpWrite, Name: "tree-*", Count: 1, Err: fault.NoSpace})
+	if err := tr.Apply(t.Context(), 1, sorted(map[string]*string{"k": &v})); !errors.Is(err, fault.NoSpace) {
+		t.Fatalf("apply on a full disk: %v, want no space", err)
+	}
+	if err := tr.Apply(t.Context(), 1, sorted(map[string]*string{"k": &v})); err != nil {
+		t.Fatal(err)
+	}
+	after := openTree(t, mem.CrashClone(memfs.Nothing), nil)
+	s := after.Snapshot()
+	defer s.Release()
+	equal(t, s, model{"k": v})
 }

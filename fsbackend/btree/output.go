@@ -17,7 +17,6 @@ type output struct {
 	a       *applier
 	start   PageID    // of the first page in Tree.writeBuf
 	written []fileKey // files with writes, each once
-	created bool      // a file was created
 }
 
 func (o *output) init(a *applier) {
@@ -83,7 +82,7 @@ func (o *output) newFile() error {
 	t.pager.add(k, f)
 	t.space.addFile(k)
 	t.fileN.Store(int64(len(t.space.files)))
-	o.created = true
+	t.unsynced = true // also for a later attempt, when this one ends before it syncs
 	return nil
 }
 
@@ -103,8 +102,7 @@ func (o *output) sync() error {
 			return fmt.Errorf("sync %s: %w", k.name(t.opts.Dir), err)
 		}
 	}
-	if o.created || t.unsynced {
-		t.unsynced = true // until SyncDir has returned, also for a later attempt that finds the file made
+	if t.unsynced {
 		gen := fsbackend.GenerationDir(t.opts.Dir, t.opts.Home)
 		if err := t.opts.FS.SyncDir(gen); err != nil {
 			o.a.fatal = true

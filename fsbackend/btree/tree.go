@@ -66,7 +66,7 @@ type Tree struct {
 	dead     []deadFile // files that await their unlink
 	swept    bool       // files that no root knows were looked for
 	closed   bool
-	unsynced bool   // a file was created and the directory not synced
+	unsynced bool   // a file was created and the directory not synced since
 	writeBuf []byte // of the running Apply
 
 	mu   sync.Mutex // guards what follows
