@@ -40,13 +40,11 @@ const retryDelay = 200 * time.Millisecond
 // damagedDelay is how long it waits after it met damage, which seldom passes.
 const damagedDelay = 30 * time.Second
 
-// stuckKind returns the kind of an error with which a checkpoint is tried again, Other for one that fails the store.
+// stuckKind returns the kind of an error with which a checkpoint is tried again, Other for one that fails the store. The outermost kind counts: a sync that failed, for lack of space or not, is
+// fault.Unavailable.
 func stuckKind(err error) fault.Kind {
-	switch {
-	case errors.Is(err, fault.NoSpace):
-		return fault.NoSpace
-	case errors.Is(err, fault.Corrupt):
-		return fault.Corrupt
+	if k := openKind(err); k == fault.NoSpace || k == fault.Corrupt {
+		return k
 	}
 	return fault.Other
 }
@@ -172,9 +170,9 @@ func (s *Store) checkpointLoop() {
 		case err == nil && again:
 			timer.Reset(retryDelay)
 		case err == nil:
-		case s.ckpt.stop.Err() != nil:
-			return
-		case errors.Is(err, fault.NoSpace):
+		case s.ckpt.stop.Err() != nil && (errors.Is(err, context.Canceled) || stuckKind(err) != fault.Other):
+			return // given up, not failed: a write or sync that fails meanwhile still ends the store
+		case stuckKind(err) == fault.NoSpace:
 			s.log.Warn("checkpoint met a full file system; it will be tried again", logkey.Error, err)
 			timer.Reset(retryDelay)
 		case stuckKind(err) == fault.Corrupt:
@@ -190,7 +188,7 @@ func (s *Store) checkpointLoop() {
 // checkpointOrReserve is checkpointFrozen, a second time with the space of the reserve where the file system is full. It brings the reserve back where it is missing.
 func (s *Store) checkpointOrReserve(ctx context.Context) error {
 	err := s.checkpointFrozen(ctx)
-	if errors.Is(err, fault.NoSpace) {
+	if stuckKind(err) == fault.NoSpace {
 		used, e := s.useReserve()
 		if e != nil {
 			return e

@@ -265,3 +265,54 @@ func TestCorruptLog(t *testing.T) {
 		t.Errorf("only %d of the flips were noticed", flips)
 	}
 }
+
+// TestSyncFailsWhileClosing: a checkpoint that Close has given up ends with a failed sync of its root. What is on disk is unknown then, so Close must say so: a clean release would let the
+// next owner believe what it reads.
+func TestSyncFailsWhileClosing(t *testing.T) {
+	t.Parallel()
+	f := faultfs.New(newFS(t), 1)
+	own := &owner{generation: 1}
+	s := mustOpen(t, smallOptions(f, own))
+	mustUpdate(t, s, put("a", "1"))
+	stuck := faultfs.Stuck{Hang: true}
+	f.Add(faultfs.Rule{Ops: faultfs.OpDatasync, Name: rootsName, Count: 1, Stuck: &stuck})
+	ctx, cancel := context.WithCancel(t.Context())
+	closed := make(chan error)
+	go func() { closed <- s.Close(ctx) }()
+	stuck.Wait(1)
+	cancel()
+	<-s.ckpt.stop.Done()
+	stuck.Drop(errors.New("the disk is gone"))
+	if err := <-closed; err == nil {
+		t.Error("close went well after the failure: the lease would be released")
+	}
+	if own.failure() == nil {
+		t.Error("the owner was not told")
+	}
+}
+
+// TestSyncMeetsFullDisk: a sync that fails for lack of space is a failed sync. It is not tried again, with the space of the reserve or without.
+func TestSyncMeetsFullDisk(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"tree-*", rootsName} {
+		for _, reserve := range []bool{true, false} {
+			f := faultfs.New(newFS(t), 1)
+			own := &owner{generation: 1}
+			s := mustOpen(t, smallOptions(f, own))
+			mustUpdate(t, s, put("a", "1"))
+			s.mu.Lock()
+			s.ckpt.reserve = reserve
+			s.mu.Unlock()
+			f.Add(faultfs.Rule{Ops: faultfs.OpDatasync, Name: name, Count: 1, Err: fault.NoSpace})
+			if err := s.Checkpoint(t.Context()); fault.KindOf(err) != fault.Unavailable {
+				t.Errorf("%s, reserve %v: checkpoint: %v, want unavailable", name, reserve, err)
+			}
+			if own.failure() == nil {
+				t.Errorf("%s, reserve %v: the owner was not told", name, reserve)
+			}
+			if err := s.Close(t.Context()); err == nil {
+				t.Errorf("%s, reserve %v: close went well after the failure: the lease would be released", name, reserve)
+			}
+		}
+	}
+}
