@@ -3,6 +3,7 @@ package pools
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"slices"
 
 	"ostor/fsbackend"
@@ -56,7 +57,9 @@ func (p *Pools) Unlink(id FileID) error {
 	}
 	pl.mu.Unlock()
 	_ = f.close()
-	if err := p.opts.FS.Remove(f.name); err != nil {
+	if err := p.opts.FS.Remove(f.name); errors.Is(err, fs.ErrNotExist) {
+		return nil // it was lost before; its directory may be, too
+	} else if err != nil {
 		return p.writeFailed(syncFailure(err), "unlink "+f.name)
 	}
 	p.n.filesUnlinked.Add(1)

@@ -482,3 +482,27 @@ func BenchmarkSweep(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*len(items)), "us/payload")
 }
+
+// TestUnlinkLost: when nothing is left in a file that was lost, it is forgotten, and the service goes on.
+func TestUnlinkLost(t *testing.T) {
+	t.Parallel()
+	for _, generation := range []uint64{2, 4} { // of one the directory is gone, too
+		fs := newFS(t, 4)
+		lost := Addr{FileID{generation, 0, 1}, 5}
+		p := open(t, fs, 4, lost)
+		p.Free(lost)
+		ids := p.RetireEmpty(1)
+		if !slices.Equal(ids, []FileID{lost.FileID}) {
+			t.Fatalf("retired %v, want %v", ids, lost.FileID)
+		}
+		if err := p.Unlink(ids[0]); err != nil {
+			t.Errorf("generation %d: unlink: %v", generation, err)
+		}
+		if err := p.Err(); err != nil {
+			t.Errorf("generation %d: nothing is written any more: %v", generation, err)
+		}
+		if ids := p.Files(); len(ids) > 0 {
+			t.Errorf("generation %d: still knows %v", generation, ids)
+		}
+	}
+}
